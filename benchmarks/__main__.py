@@ -11,8 +11,10 @@ import asyncio
 import inspect
 import os
 import platform
+from typing import Any
 
 from benchmarks import acknowledgement, drawing, idle, isolation, kill, kill_big, spine_overhead
+from benchmarks.api import speed
 
 _BENCHMARKS = {
     "spine_overhead": spine_overhead.measure,
@@ -22,14 +24,17 @@ _BENCHMARKS = {
     "isolation": isolation.measure,
     "kill": kill.measure,
     "kill-big": kill_big.measure,
+    "api": speed.measure,
 }
 
 
-async def _run(names: list[str], repetitions: int | None) -> None:
+async def _run(names: list[str], repetitions: int | None, runs: list[int] | None) -> None:
     load = ", ".join(f"{one:.1f}" for one in os.getloadavg())
     print(f"Python {platform.python_version()}, {os.cpu_count()} processors, load {load}")
     for name in names:
-        given = {} if repetitions is None else {"repetitions": repetitions}
+        given: dict[str, Any] = {} if repetitions is None else {"repetitions": repetitions}
+        if runs is not None and name == "api":
+            given["runs"] = sorted(runs)
         await _BENCHMARKS[name](**given)
 
 
@@ -40,8 +45,11 @@ def main() -> None:
     )
     parser.add_argument("names", nargs="*", choices=[*_BENCHMARKS, []], metavar="name")
     parser.add_argument("--repetitions", type=int, help="instead of each benchmark's own number")
+    parser.add_argument(
+        "--runs", type=int, nargs="+", help="sizes of the databases of `api` (1000 100000 1000000)"
+    )
     given = parser.parse_args()
-    asyncio.run(_run(given.names or list(_BENCHMARKS), given.repetitions))
+    asyncio.run(_run(given.names or list(_BENCHMARKS), given.repetitions, given.runs))
 
 
 if __name__ == "__main__":

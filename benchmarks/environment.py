@@ -161,9 +161,9 @@ async def open_bench(
         await asyncio.to_thread(upgrade, dsn)
         config = folder / "signalbox.toml"
         config.write_text(f'[agent]\nisolation = "{isolation}"\n')
-        port = _free_port()
+        port = free_port()
         process = await stack.enter_async_context(
-            _signalbox(
+            signalbox_process(
                 folder,
                 command,
                 {
@@ -180,7 +180,7 @@ async def open_bench(
                 },
             )
         )
-        await _wait_until_ready(f"http://127.0.0.1:{port}/readyz", process)
+        await wait_until_ready(f"http://127.0.0.1:{port}/readyz", process)
         database = await stack.enter_async_context(open_database(dsn, pool_size=2))
         yield BenchEnvironment(
             folder=folder,
@@ -239,9 +239,10 @@ def clean_environment() -> dict[str, str]:
 
 
 @asynccontextmanager
-async def _signalbox(
+async def signalbox_process(
     folder: Path, command: str, settings: Mapping[str, str]
 ) -> AsyncIterator[asyncio.subprocess.Process]:
+    """Run `signalbox …` until the block ends; what it logs is shown if the block fails."""
     with (folder / "signalbox.log").open("wb") as log:
         process = await asyncio.create_subprocess_exec(
             sys.executable,
@@ -268,7 +269,12 @@ async def _signalbox(
                 await process.wait()
 
 
-async def _wait_until_ready(url: str, process: asyncio.subprocess.Process) -> None:
+async def wait_until_ready(url: str, process: asyncio.subprocess.Process) -> None:
+    """Wait until this address answers with 200.
+
+    Raises:
+        RuntimeError: If the process ends first.
+    """
     async with asyncio.timeout(READY_LIMIT), aiohttp.ClientSession() as http:
         while process.returncode is None:
             try:
@@ -281,6 +287,7 @@ async def _wait_until_ready(url: str, process: asyncio.subprocess.Process) -> No
     raise RuntimeError(f"signalbox ended at its start with {process.returncode}")
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of this machine that nobody uses."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         return int(server.getsockname()[1])

@@ -1,6 +1,9 @@
-"""The CPU time of the whole machine."""
+"""The machine: what it is, and the CPU time that it has used."""
 
 from __future__ import annotations
+
+import platform
+from pathlib import Path
 
 import psutil
 
@@ -13,3 +16,19 @@ def busy_cpu_seconds() -> float:
     """
     times = psutil.cpu_times()
     return float(times.user + times.nice + times.system + times.irq + times.softirq)
+
+
+def machine_line() -> str:
+    """The machine in a line: processor, memory, system, Python."""
+    memory = psutil.virtual_memory().total / 2**30
+    return (
+        f"{psutil.cpu_count()} × {_processor()}, {memory:.0f} GiB, {platform.system()} "
+        f"{platform.release()}, Python {platform.python_version()}"
+    )
+
+
+def _processor() -> str:
+    path = Path("/proc/cpuinfo")
+    lines = path.read_text().splitlines() if path.exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()

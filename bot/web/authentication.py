@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Protocol
+from weakref import WeakValueDictionary
 
 from aiohttp import hdrs, web
 from cachetools import TTLCache
@@ -63,10 +65,12 @@ class Authentication:
     clock: Callable[[], float] = time.monotonic
     _admitted: TTLCache[str, Actor] = field(init=False)
     _refused: TTLCache[str, bool] = field(init=False)
+    _checks: WeakValueDictionary[str, asyncio.Lock] = field(init=False)
 
     def __post_init__(self) -> None:
         self._admitted = TTLCache(maxsize=_MAX_CACHED, ttl=ADMISSION_SECONDS, timer=self.clock)
         self._refused = TTLCache(maxsize=_MAX_CACHED, ttl=_REFUSAL_SECONDS, timer=self.clock)
+        self._checks = WeakValueDictionary()
 
     async def actor_of(self, request: web.Request, action: Action) -> Actor:
         """The actor who sent a request to do `action`.
@@ -84,8 +88,12 @@ class Authentication:
         digest = digest_of(secret)
         admitted = self._admitted.get(digest)
         if admitted is None:
-            admitted = await self._admit(secret, digest, action)
-            self._admitted[digest] = admitted
+            # Of many requests at a time one reads the token, and the others wait for that.
+            async with self._checks.setdefault(digest, asyncio.Lock()):
+                admitted = self._admitted.get(digest)
+                if admitted is None:
+                    admitted = await self._admit(secret, digest, action)
+                    self._admitted[digest] = admitted
         return admitted
 
     async def _admit(self, secret: str, digest: str, action: Action) -> Actor:

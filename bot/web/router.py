@@ -7,6 +7,7 @@ from http import HTTPStatus
 from uuid import uuid4
 
 from aiohttp import hdrs, web
+from pydantic_core import to_json
 
 from bot.web.auditor import Auditor
 from bot.web.authentication import Authentication
@@ -22,6 +23,7 @@ from bot.web.route import (
     Answer,
     AnyRoute,
     Call,
+    CheckedAnswer,
     Method,
 )
 from core.domain.actor import SYSTEM, Action, Actor, Role
@@ -132,12 +134,18 @@ def _request_key(request: web.Request, actor: Actor) -> str:
     return f"api:{owner}:{given}"
 
 
-def _success(route: AnyRoute, request: web.Request, answer: Answer) -> web.Response:
+def _success(route: AnyRoute, request: web.Request, answer: Answer | CheckedAnswer) -> web.Response:
     headers = dict(API_HEADERS)
     if answer.etag is not None:
         headers[hdrs.ETAG] = f'W/"{answer.etag}"'
         known = request.if_none_match or ()
         if any(one.value in (answer.etag, _ANY_ETAG) for one in known):
             return web.Response(status=HTTPStatus.NOT_MODIFIED, headers=headers)
-    body = answer.model_dump_json(exclude_unset=route.omits_unset)
-    return web.Response(body=body.encode(), content_type="application/json", headers=headers)
+    headers[hdrs.CONTENT_TYPE] = "application/json"
+    return web.Response(body=_written(route, answer), headers=headers)
+
+
+def _written(route: AnyRoute, answer: Answer | CheckedAnswer) -> bytes:
+    if isinstance(answer, CheckedAnswer):
+        return to_json(answer.fields)
+    return answer.model_dump_json(exclude_unset=route.omits_unset).encode()

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
-from sqlalchemy import event
 
 from core.domain.actor import Actor, Origin, Role
 from core.domain.progress.enrichment import Enrichment
@@ -16,12 +16,13 @@ from core.domain.runs.event import EventKind, EventRecord
 from core.domain.runs.run import Run, StopReason
 from core.domain.runs.step import Step, StepStatus
 from core.services.context import NotAllowed, ServiceContext
+from core.services.runs.enrichment import EVENTS
 from core.services.runs.recent_runs import CacheLimits, RecentRuns
 from core.services.runs.status import StatusService
 from core.store import events, steps
 from core.store.database.engine import Database
-from core.store.runs import runs
-from tests.database import NOW, running_run
+from core.store.runs import runs, status_read
+from tests.database import NOW, missing_table, running_run
 
 PERSON = Actor(role=Role.VIEWER, origin=Origin.API, name="ann")
 LATER = NOW + timedelta(seconds=30)
@@ -162,26 +163,68 @@ async def test_the_newest_events_of_a_kind_come_in_order(database: Database) -> 
     assert [one.data["text"] for one in few] == ["Text 5"]
 
 
-async def test_an_ended_run_that_is_known_needs_one_query(database: Database) -> None:
+async def test_an_ended_run_that_is_known_is_read_without_its_steps_and_events(
+    database: Database,
+) -> None:
     run = await running_run(database)
-    await write(database, run, said=["Done."])
-    await finish(database, run, after=20, result="Done.")
+    await write(database, run, plan=[step(1, StepStatus.COMPLETED)], said=["Done."])
+    ended = await finish(database, run, after=20, result="Done.")
     reader = service(database)
-    await reader.status(run.run_id, by=PERSON)
-    queries: list[str] = []
 
-    def note(*arguments: Any) -> None:
-        queries.append(arguments[2])
+    first = await enriched(reader, run.run_id)
+    known, unknown = [
+        await status_read.read(database.reads, run.run_id, known_version=version, window=EVENTS)
+        for version in (ended.version, ended.version - 1)
+    ]
 
-    engine = database.engine.sync_engine
-    event.listen(engine, "before_cursor_execute", note)
-    try:
-        await reader.status(run.run_id, by=PERSON)
-    finally:
-        event.remove(engine, "before_cursor_execute", note)
+    assert await enriched(reader, run.run_id) is first
+    assert known is not None
+    assert unknown is not None
+    assert (known.run, known.is_known, known.steps, known.events) == (ended, True, (), ())
+    assert (unknown.run, unknown.is_known) == (ended, False)
+    assert (len(unknown.steps), len(unknown.events)) == (1, 1)
 
-    assert len(queries) == 1
-    assert "workflow_runs" in queries[0]
+
+@pytest.mark.parametrize("is_ended", [False, True])
+async def test_reading_at_once_and_by_parts_gives_the_same(
+    database: Database, is_ended: bool
+) -> None:
+    run = await running_run(database)
+    plan = [
+        step(
+            1,
+            StepStatus.COMPLETED,
+            started_at=NOW,
+            completed_at=NOW + timedelta(microseconds=1),
+            result="Read “it”\n",
+            tools_used=("Read", "Edit"),
+            tool_calls=2,
+            cost_usd=Decimal("0.1234567"),
+        ),
+        step(2, StepStatus.FAILED, source_id=None, error="No."),
+    ]
+    await write(database, run, plan=plan, said=["## Summary\n\nFine.", "Done."])
+    if is_ended:
+        await finish(database, run, after=20, result="Done.")
+    reader = service(database, is_on=False)
+
+    # A prefix of an id is not looked up at once.
+    by_parts = await reader.status(run.run_id[:12], by=PERSON)
+
+    assert await reader.status(run.run_id, by=PERSON) == by_parts
+    assert await reader.status(f" {run.run_id[4:].upper()} ", by=PERSON) == by_parts
+    plain = await reader.status(run.run_id, by=PERSON, is_enhanced=False)
+    assert plain == await reader.status(run.run_id[:12], by=PERSON, is_enhanced=False)
+
+
+async def test_a_status_that_cannot_be_read_at_once_has_the_run(database: Database) -> None:
+    run = await running_run(database)
+
+    async with missing_table(database, "run_events"):
+        report = await service(database).status(run.run_id, by=PERSON)
+
+    assert report.run.run_id == run.run_id
+    assert not report.is_complete
 
 
 async def test_who_may_not_view_runs_sees_no_status(database: Database) -> None:

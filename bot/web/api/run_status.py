@@ -18,11 +18,12 @@ from bot.web.api.step_answers import (
     SummaryAnswer,
     enriched_fields,
 )
-from bot.web.api.values import RunPath, money
+from bot.web.api.values import RunPath, moment, money
 from bot.web.route import (
     Answer,
     AnyRoute,
     Call,
+    CheckedAnswer,
     LenientParameters,
     Method,
     NoParameters,
@@ -135,7 +136,7 @@ class RunStatuses:
     statuses: StatusReader
     clock: Callable[[], datetime]
 
-    async def status(self, call: Call[RunPath, StatusQuery, NoParameters]) -> StatusAnswer:
+    async def status(self, call: Call[RunPath, StatusQuery, NoParameters]) -> CheckedAnswer:
         """The status of a run."""
         query = call.query
         report = await self.statuses.status(
@@ -144,8 +145,9 @@ class RunStatuses:
             is_enhanced=query.enhanced,
             has_logs=query.include_logs,
         )
-        answer = status_answer(report, query, now=self.clock())
-        return answer.with_etag(_etag(report, query))
+        return CheckedAnswer(
+            fields=status_fields(report, query, now=self.clock()), etag=_etag(report, query)
+        )
 
     def routes(self) -> list[AnyRoute]:
         """The routes of this module."""
@@ -173,8 +175,8 @@ class RunStatuses:
         ]
 
 
-def status_answer(report: StatusReport, query: StatusQuery, *, now: datetime) -> StatusAnswer:
-    """A status as JSON.  Pure; fields that are not set are left out."""
+def status_fields(report: StatusReport, query: StatusQuery, *, now: datetime) -> dict[str, Any]:
+    """The fields of a `StatusAnswer`, without those that do not apply.  Pure."""
     fields = _base_fields(report, now)
     run = report.run
     if query.enhanced:
@@ -185,7 +187,7 @@ def status_answer(report: StatusReport, query: StatusQuery, *, now: datetime) ->
         fields["debug"] = _debug_facts(run)
     if not report.is_complete:
         fields["warning"] = ENRICHMENT_FAILED
-    return StatusAnswer(**fields)
+    return fields
 
 
 def _etag(report: StatusReport, query: StatusQuery) -> str:
@@ -201,12 +203,12 @@ def _base_fields(report: StatusReport, now: datetime) -> dict[str, Any]:
     took = run.duration
     return {
         "run_id": run.run_id,
-        "status": run.status,
-        "session_id": run.session_id,
+        "status": run.status.value,
+        "session_id": str(run.session_id),
         "workflow_name": run.workflow_name,
-        "started_at": begun_at(run),
-        "updated_at": run.updated_at,
-        "completed_at": run.completed_at,
+        "started_at": moment(begun_at(run)),
+        "updated_at": moment(run.updated_at),
+        "completed_at": moment(run.completed_at),
         "execution_time": None if took is None else round(took.total_seconds(), 3),
         "result": run.result,
         "error": run.error_message,
@@ -246,7 +248,7 @@ def elapsed_seconds(run: Run, now: datetime) -> float:
 def _facts(run: Run) -> dict[str, Any]:
     """What the older API had no fields for."""
     return {
-        "created_at": run.created_at,
+        "created_at": moment(run.created_at),
         "stop_reason": run.stop_reason,
         "waiting_on": run.waiting_on,
         "outcome": run.outcome,

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from bot.web.api.values import money
+from bot.web.api.values import moment, money
 from bot.web.route import Answer
 from core.domain.progress.enrichment import (
     Enrichment,
@@ -118,7 +118,10 @@ class SummaryAnswer(Answer):
 
 
 def enriched_fields(enrichment: Enrichment, *, has_steps: bool) -> dict[str, Any]:
-    """The fields that a status adds, which depend on whether the run has begun or ended."""
+    """The fields that a status adds, which depend on whether the run has begun or ended.
+
+    Each is a value of its model above, as a dictionary.
+    """
     fields: dict[str, Any] = {}
     if enrichment.workflow_steps is not None:
         fields["workflow_steps"] = _steps(enrichment.workflow_steps, has_steps=has_steps)
@@ -133,59 +136,60 @@ def enriched_fields(enrichment: Enrichment, *, has_steps: bool) -> dict[str, Any
     return fields
 
 
-def _steps(found: WorkflowSteps, *, has_steps: bool) -> StepsAnswer:
-    return StepsAnswer(
-        current_step=found.current_step,
-        total_steps=found.total_steps,
-        steps=[StepAnswer(**_fields(step)) for step in found.steps] if has_steps else [],
-    )
+def _steps(found: WorkflowSteps, *, has_steps: bool) -> dict[str, Any]:
+    return {
+        "current_step": found.current_step,
+        "total_steps": found.total_steps,
+        "steps": [_fields(step) for step in found.steps] if has_steps else [],
+    }
 
 
-def _results(found: Sequence[StepReport]) -> list[StepResultAnswer]:
-    return [StepResultAnswer(**_fields(step), success=step.success) for step in found]
+def _results(found: Sequence[StepReport]) -> list[dict[str, Any]]:
+    return [{**_fields(step), "success": step.success} for step in found]
 
 
 def _fields(step: StepReport) -> dict[str, Any]:
     return {
         "step_id": step.step_id,
         "name": step.name,
-        "status": step.status,
-        "started_at": step.started_at,
-        "completed_at": step.completed_at,
+        "status": step.status.value,
+        "started_at": moment(step.started_at),
+        "completed_at": moment(step.completed_at),
         "duration_seconds": step.duration_seconds,
         "result": step.result,
-        "tools_used": list(step.tools_used),
+        "tools_used": step.tools_used,
         "tool_calls": step.tool_calls,
         "cost": money(step.cost_usd),
         "error": step.error,
     }
 
 
-def _progress(progress: ProgressSummary) -> ProgressAnswer:
+def _progress(progress: ProgressSummary) -> dict[str, Any]:
     estimate = progress.estimated_completion
-    return ProgressAnswer(
-        completion_percentage=progress.completion_percentage,
-        estimated_completion=None if estimate is None else estimate.at,
-        estimated_completion_spread=None if estimate is None else _spread(estimate),
-        current_phase=progress.current_phase,
-        recent_activity=progress.recent_activity,
-    )
+    return {
+        "completion_percentage": progress.completion_percentage,
+        "estimated_completion": None if estimate is None else moment(estimate.at),
+        "estimated_completion_spread": None if estimate is None else _spread(estimate),
+        "current_phase": progress.current_phase,
+        "recent_activity": progress.recent_activity,
+    }
 
 
-def _spread(estimate: Estimate) -> EstimateSpreadAnswer:
-    return EstimateSpreadAnswer(
-        earliest=estimate.earliest, latest=estimate.latest, runs=estimate.runs
-    )
+def _spread(estimate: Estimate) -> dict[str, Any]:
+    return {
+        "earliest": moment(estimate.earliest),
+        "latest": moment(estimate.latest),
+        "runs": estimate.runs,
+    }
 
 
-def _summary(summary: WorkflowSummary) -> SummaryAnswer:
-    achieved = summary.major_achievements
-    return SummaryAnswer(
-        total_steps_completed=summary.total_steps_completed,
-        success_rate=summary.success_rate,
-        major_achievements=None if achieved is None else list(achieved),
-        files_modified=summary.files_modified,
-        tests_passed=summary.tests_passed,
-        tests_failed=summary.tests_failed,
-        deployment_ready=summary.deployment_ready,
-    )
+def _summary(summary: WorkflowSummary) -> dict[str, Any]:
+    return {
+        "total_steps_completed": summary.total_steps_completed,
+        "success_rate": summary.success_rate,
+        "major_achievements": summary.major_achievements,
+        "files_modified": summary.files_modified,
+        "tests_passed": summary.tests_passed,
+        "tests_failed": summary.tests_failed,
+        "deployment_ready": summary.deployment_ready,
+    }

@@ -30,17 +30,24 @@ def step_count(steps: Sequence[Step]) -> StepCount | None:
 
     It is known from a plan, or if the agent said it ("Step 2/5").  Phases of work are no plan.
     """
-    planned = [step for step in steps if not is_stand_in(step)]
+    planned = _planned(steps)
     needed = planned or [step for step in steps if is_marker(step) and marker_total(step)]
-    needed = [step for step in needed if step.status is not StepStatus.SKIPPED]
-    if not needed:
-        return None
-    done = sum(step.status is StepStatus.COMPLETED for step in needed)
-    return StepCount(done=done, total=len(needed))
+    return _count(needed)
 
 
 def success_rate(steps: Sequence[Step]) -> float | None:
     """The share of the plan's steps that are completed, from 0 to 100; `None` without a plan."""
-    planned = [step for step in steps if not is_stand_in(step)]
-    count = step_count(planned)
+    count = _count(_planned(steps))
     return None if count is None else count.percentage
+
+
+def _planned(steps: Sequence[Step]) -> list[Step]:
+    return [step for step in steps if not is_stand_in(step)]
+
+
+def _count(steps: Sequence[Step]) -> StepCount | None:
+    needed = [step for step in steps if step.status is not StepStatus.SKIPPED]
+    if not needed:
+        return None
+    done = sum(step.status is StepStatus.COMPLETED for step in needed)
+    return StepCount(done=done, total=len(needed))

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 
+from core.domain.building import build
 from core.domain.progress.activity import recent_activity
 from core.domain.progress.completion import step_count
 from core.domain.progress.estimate import Estimate, Pace, PastRun, estimate_end, task_key
@@ -193,17 +194,22 @@ def _report(step: Step, now: datetime) -> StepReport:
     duration = step.duration
     if step.status is StepStatus.IN_PROGRESS and step.started_at is not None:
         duration = now - step.started_at
-    return StepReport(
-        step_id=step.step_id,
-        name=step.name,
-        status=step.status,
-        started_at=step.started_at,
-        completed_at=step.completed_at,
-        duration_seconds=None if duration is None else max(round(duration.total_seconds()), 0),
-        result=step.result if step.status is StepStatus.COMPLETED else None,
-        tools_used=step.tools_used,
-        tool_calls=step.tool_calls,
-        cost_usd=step.cost_usd,
-        error=step.error,
-        success=_SUCCESS.get(step.status),
+    return build(
+        StepReport,
+        {
+            "step_id": step.step_id,
+            "name": step.name,
+            "status": step.status,
+            "started_at": step.started_at,
+            "completed_at": step.completed_at,
+            "duration_seconds": None
+            if duration is None
+            else max(round(duration.total_seconds()), 0),
+            "result": step.result if step.status is StepStatus.COMPLETED else None,
+            "tools_used": step.tools_used,
+            "tool_calls": step.tool_calls,
+            "cost_usd": step.cost_usd,
+            "error": step.error,
+            "success": _SUCCESS.get(step.status),
+        },
     )

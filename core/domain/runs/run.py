@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -19,6 +20,13 @@ from core.domain.workflow import OnWorkerLost
 RUN_ID_PREFIX = "run_"
 # With fewer digits of its id nobody may stop or continue a run.
 MIN_RUN_ID_DIGITS = 4
+_WHOLE_ID = re.compile(rf"(?:{RUN_ID_PREFIX})?([0-9a-f]{{12}})")
+
+
+def whole_run_id(text: str) -> str | None:
+    """The run id that a text is, with or without its prefix; `None` if it is not a whole one."""
+    found = _WHOLE_ID.fullmatch(text.strip().lower())
+    return None if found is None else RUN_ID_PREFIX + found[1]
 
 
 class RunStatus(StrEnum):

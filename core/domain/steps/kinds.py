@@ -51,7 +51,7 @@ def is_marker(step: Step) -> bool:
 
 def is_stand_in(step: Step) -> bool:
     """Whether the step stands in for a plan."""
-    return is_phase(step) or is_marker(step)
+    return (step.source_id or "").startswith((_PHASE_PREFIX, _MARKER_PREFIX))
 
 
 def phase_of(tool: str) -> tuple[str, str]:

@@ -11,17 +11,21 @@ from core.domain.progress.enrichment import Enrichment, StatusRows, compose
 from core.domain.progress.estimate import PastRun
 from core.domain.runs.event import EventKind
 from core.domain.runs.run import Run, RunStatus
+from core.services.context import ServiceContext
 from core.services.runs.recent_runs import RecentRuns
 from core.store import events, steps
 from core.store.runs import past_runs
+from core.store.runs.status_read import EventWindow, StatusRead
 
-# Enough for the last texts of an agent that called many tools after them.
-_MAX_EVENTS = 40
-_MAX_LOOKED_AT = 1_000
-_ACTIVITY_KINDS = frozenset({EventKind.TOOL_STARTED, EventKind.AGENT_TEXT})
-_TEXT_KINDS = frozenset({EventKind.AGENT_TEXT})
-# Subagents' texts are among them.
-_MAX_TEXTS = 60
+EVENTS = EventWindow(
+    kinds=frozenset({EventKind.TOOL_STARTED, EventKind.AGENT_TEXT}),
+    limit=40,
+    ended_kinds=frozenset({EventKind.AGENT_TEXT}),
+    # Subagents' texts are among them.
+    ended_limit=60,
+    # Enough for the last texts of an agent that called many tools after them.
+    within=1_000,
+)
 
 
 async def enrichment_of(
@@ -47,9 +51,9 @@ async def enrichment_of(
     found = await events.newest(
         session,
         run.id,
-        kinds=_TEXT_KINDS if is_ended else _ACTIVITY_KINDS,
-        limit=_MAX_TEXTS if is_ended else _MAX_EVENTS,
-        within=_MAX_LOOKED_AT,
+        kinds=EVENTS.ended_kinds if is_ended else EVENTS.kinds,
+        limit=EVENTS.ended_limit if is_ended else EVENTS.limit,
+        within=EVENTS.within,
     )
     rows = StatusRows(
         run=run,
@@ -58,6 +62,32 @@ async def enrichment_of(
         past=tuple(await _past(session, run, cache)),
     )
     enrichment = compose(rows, now=now)
+    cache.put(run, enrichment)
+    return enrichment
+
+
+async def enrichment_of_read(
+    context: ServiceContext, found: StatusRead, *, cache: RecentRuns
+) -> Enrichment | None:
+    """The same from what was read at once, with the window `EVENTS`.
+
+    `None` if it was read without what the cache has forgotten meanwhile.
+    """
+    run = found.run
+    kept = cache.get(run)
+    if kept is not None or found.is_known:
+        return kept
+    past: Sequence[PastRun] = ()
+    if run.status is RunStatus.RUNNING:
+        known = cache.past(run.workflow_name)
+        if known is None:
+            async with context.transaction() as session:
+                known = await _past(session, run, cache)
+        past = known
+    rows = StatusRows(
+        run=run, steps=tuple(found.steps), events=tuple(found.events), past=tuple(past)
+    )
+    enrichment = compose(rows, now=context.clock())
     cache.put(run, enrichment)
     return enrichment
 

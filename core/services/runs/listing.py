@@ -44,7 +44,7 @@ class RunListService:
             shown = found[:limit]
             last = shown[-1] if len(found) > limit else None
             return Page(
-                items=await snapshots.of_listed_runs(session, shown),
+                items=await snapshots.of_paged_runs(session, shown),
                 next=None if last is None else PageKey(at=last.created_at, id=last.id),
                 total=min(total, COUNT_LIMIT),
                 is_total_exact=total <= COUNT_LIMIT,

@@ -7,12 +7,12 @@ is used only for the version of the run for which it was composed.  What is kept
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, field, is_dataclass
 from datetime import timedelta
+from sys import getsizeof
 from time import monotonic
-from typing import TypeVar
+from typing import Any, Generic, TypeVar
 
 from cachetools import TTLCache
 
@@ -24,6 +24,8 @@ T = TypeVar("T")
 
 # For the entry itself, in the two tables of the cache.
 _ENTRY_BYTES = 400
+# For what keeps the size of a value.
+_KEPT_BYTES = 200
 _PAST_SHARE = 8
 
 
@@ -46,9 +48,16 @@ class CacheLimits:
 
 
 @dataclass(frozen=True)
-class _Kept:
+class _Kept(Generic[T]):
+    """A value with its size, which is measured once.
+
+    Attributes:
+        version: Of the run; 0 for what belongs to no run.
+    """
+
     version: int
-    enrichment: Enrichment
+    value: T
+    size: int
 
 
 @dataclass
@@ -63,17 +72,17 @@ class RecentRuns:
     timer: Callable[[], float] = monotonic
 
     def __post_init__(self) -> None:
-        self._ended: TTLCache[str, _Kept] = TTLCache(
+        self._ended: TTLCache[str, _Kept[Enrichment]] = TTLCache(
             self.limits.max_bytes,
             self.limits.ttl.total_seconds(),
             timer=self.timer,
-            getsizeof=size_of,
+            getsizeof=_kept_size,
         )
-        self._past: TTLCache[str, Sequence[PastRun]] = TTLCache(
+        self._past: TTLCache[str, _Kept[Sequence[PastRun]]] = TTLCache(
             self.limits.max_bytes // _PAST_SHARE,
             self.limits.past_ttl.total_seconds(),
             timer=self.timer,
-            getsizeof=size_of,
+            getsizeof=_kept_size,
         )
 
     @property
@@ -84,36 +93,49 @@ class RecentRuns:
     def get(self, run: Run) -> Enrichment | None:
         """What was composed for this version of the run, if it is kept."""
         kept = self._ended.get(run.run_id)
-        return kept.enrichment if kept is not None and kept.version == run.version else None
+        return kept.value if kept is not None and kept.version == run.version else None
+
+    def version_of(self, run_id: str) -> int | None:
+        """The version of the run for which something is kept."""
+        kept = self._ended.get(run_id)
+        return None if kept is None else kept.version
 
     def put(self, run: Run, enrichment: Enrichment) -> None:
         """Keep what was composed for an ended run; for a live one it changes with time."""
         if run.status.is_final and not run.is_work_pending:
-            self._put(self._ended, run.run_id, _Kept(run.version, enrichment))
+            self._put(self._ended, run.run_id, enrichment, run.version)
 
     def past(self, workflow_name: str) -> Sequence[PastRun] | None:
         """The earlier runs of a workflow, if they are kept."""
-        return self._past.get(workflow_name)
+        kept = self._past.get(workflow_name)
+        return None if kept is None else kept.value
 
     def put_past(self, workflow_name: str, past: Sequence[PastRun]) -> None:
         """Keep the earlier runs of a workflow."""
         self._put(self._past, workflow_name, past)
 
-    def _put(self, cache: TTLCache[str, T], key: str, value: T) -> None:
-        if self.limits.is_on and size_of(value) <= cache.maxsize:
-            cache[key] = value
+    def _put(self, kept: TTLCache[str, _Kept[T]], key: str, value: T, version: int = 0) -> None:
+        if not self.limits.is_on:
+            return
+        size = size_of(value)
+        if size + _KEPT_BYTES <= kept.maxsize:
+            kept[key] = _Kept(version, value, size)
+
+
+def _kept_size(kept: _Kept[Any]) -> int:
+    return kept.size + _KEPT_BYTES
 
 
 def size_of(value: object) -> int:
     """About how many bytes of memory a value takes, with all that it refers to."""
-    return _ENTRY_BYTES + _deep_size(value)
-
-
-def _deep_size(value: object) -> int:
-    size = sys.getsizeof(value)
-    if is_dataclass(value):
-        parts = [getattr(value, part.name) for part in fields(value)]
-        return size + sum(_deep_size(part) for part in parts)
-    if isinstance(value, tuple | list):
-        return size + sum(_deep_size(part) for part in value)
+    size, pending = _ENTRY_BYTES, [value]
+    while pending:
+        one = pending.pop()
+        if one is None:
+            continue
+        size += getsizeof(one)
+        if isinstance(one, tuple | list):
+            pending += one
+        elif is_dataclass(one):
+            pending += vars(one).values()
     return size

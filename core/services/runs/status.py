@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from core.domain.actor import Action, Actor
-from core.domain.progress.enrichment import Enrichment
+from core.domain.actor import Action, Actor, is_allowed
+from core.domain.errors import Unavailable
+from core.domain.progress.enrichment import Enrichment, StepReport
 from core.domain.runs.event import EventRecord
-from core.domain.runs.run import Run
+from core.domain.runs.run import Run, whole_run_id
+from core.domain.runs.step import Step
 from core.services.context import ServiceContext, require_permission
-from core.services.runs.enrichment import enrichment_of
+from core.services.runs.enrichment import EVENTS, enrichment_of, enrichment_of_read
 from core.services.runs.recent_runs import RecentRuns
 from core.services.runs.targets import find_run
 from core.store import events, steps
+from core.store.database.engine import translate_errors
+from core.store.runs import status_read
 
 log = logging.getLogger(__name__)
 
@@ -73,6 +77,52 @@ class StatusService:
             NotAllowed: If the person may not view runs.
             Unavailable: If the database cannot be reached.
         """
+        if not has_logs and is_allowed(by, Action.VIEW):
+            direct = await self._direct(target, is_enhanced=is_enhanced)
+            if direct is not None:
+                return direct
+        return await self._by_parts(target, by, is_enhanced=is_enhanced, has_logs=has_logs)
+
+    async def _direct(self, target: str, *, is_enhanced: bool) -> StatusReport | None:
+        """The status by one statement; `None` if that does not answer.
+
+        It does not if the run is named in another way than by its whole id, if no run has this
+        id, or if anything about the run cannot be read or composed.
+
+        Raises:
+            Unavailable: If the database cannot be reached.
+        """
+        run_id = whole_run_id(target)
+        if run_id is None:
+            return None
+        try:
+            with translate_errors():
+                found = await status_read.read(
+                    self.context.database.reads,
+                    run_id,
+                    known_version=self.cache.version_of(run_id) if is_enhanced else None,
+                    window=EVENTS if is_enhanced else None,
+                )
+            if found is None:
+                return None
+            if not is_enhanced:
+                return _report(found.run, found.steps, None)
+            enrichment = await enrichment_of_read(self.context, found, cache=self.cache)
+        except Unavailable:
+            raise
+        except Exception as error:
+            log.warning(
+                "the status of %s is read by parts",
+                run_id,
+                exc_info=error,
+                extra={"event": "status.direct_read_failed", "run_id": run_id},
+            )
+            return None
+        return None if enrichment is None else _report(found.run, enrichment.steps, enrichment)
+
+    async def _by_parts(
+        self, target: str, by: Actor, *, is_enhanced: bool, has_logs: bool
+    ) -> StatusReport:
         report: StatusReport | None = None
         try:
             async with self.context.transaction() as session:
@@ -102,11 +152,15 @@ class StatusService:
             )
         # The enrichment has the steps: then they need no second query.
         found = enrichment.steps if enrichment else await steps.of_run(session, run.id)
-        return StatusReport(
-            run=run,
-            begun_steps=tuple(step.name for step in found if step.started_at is not None),
-            enrichment=enrichment,
-            log_events=await events.newest_of_run(session, run.id, limit=_MAX_LOG_EVENTS)
-            if has_logs
-            else None,
-        )
+        report = _report(run, found, enrichment)
+        if not has_logs:
+            return report
+        newest = await events.newest_of_run(session, run.id, limit=_MAX_LOG_EVENTS)
+        return replace(report, log_events=newest)
+
+
+def _report(
+    run: Run, found: Sequence[Step | StepReport], enrichment: Enrichment | None
+) -> StatusReport:
+    begun = tuple(step.name for step in found if step.started_at is not None)
+    return StatusReport(run=run, begun_steps=begun, enrichment=enrichment)

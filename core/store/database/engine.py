@@ -22,6 +22,7 @@ from sqlalchemy.ext.asyncio import (
 from core.domain.errors import BadRequest, OpsError, Unavailable
 from core.domain.meter import NO_METER, Meter
 from core.store.database.connect import STATEMENT_TIMEOUT, make_connector, normalise_dsn
+from core.store.database.direct import DirectReads
 from core.store.database.measuring import MeasuredSession, session_info
 from core.store.database.pool_check import ping_before_use
 from core.store.database.pool_use import CountingPool, PoolUse
@@ -42,11 +43,13 @@ class Database:
     Attributes:
         engine: The connection pool.
         sessions: Opens sessions and transactions on the pool.
+        reads: Runs single statements on it, without a transaction.
         dsn: For connections outside the pool (LISTEN, advisory locks, the job engine).
     """
 
     engine: AsyncEngine
     sessions: async_sessionmaker[AsyncSession]
+    reads: DirectReads
     dsn: str
 
     @property
@@ -101,9 +104,11 @@ async def open_database(
         # Each statement overwrites loaded rows, so a compare-and-set returns the present values.
         execution_options={"populate_existing": True},
     )
+    reads = DirectReads(engine)
     try:
-        yield Database(engine=engine, sessions=sessions, dsn=dsn)
+        yield Database(engine=engine, sessions=sessions, reads=reads, dsn=dsn)
     finally:
+        reads.return_free()
         await _wait_for_checkins(engine)
         await engine.dispose()
 

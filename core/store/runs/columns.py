@@ -9,6 +9,7 @@ from decimal import Decimal
 from types import MappingProxyType
 from typing import Any
 
+from core.domain.building import build
 from core.domain.fleet.workers import QueueReason
 from core.domain.runs.changes import RunChanges
 from core.domain.runs.diff import CommitInfo, DiffStat, FileChange
@@ -103,70 +104,59 @@ def _diff_of(stats: Mapping[str, Any] | None) -> DiffStat | None:
     )
 
 
+# The columns with other names than the fields of a `Run`.
+_RENAMED = MappingProxyType({"cost_estimate": "cost_usd", "metadata_": "metadata"})
+# The columns of which several make a field, and those that no field has.
+_USAGE = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_creation_tokens")
+_UNREAD = frozenset(
+    {
+        "git_diff_added_lines",
+        "git_diff_removed_lines",
+        "git_diff_files_changed",
+        "duration_seconds",
+        "total_tokens",
+        "restarted_from_checkpoint_id",
+    }
+)
+# The column of each field that is read as it is, or converted below; by the column's name.
+READ_COLUMNS: Mapping[str, str] = MappingProxyType(
+    {
+        attribute.columns[0].name: _RENAMED.get(attribute.key, attribute.key)
+        for attribute in RunRow.__mapper__.column_attrs
+        if attribute.key not in _UNREAD
+    }
+)
+_ATTRIBUTES = tuple(
+    (attribute.key, READ_COLUMNS[attribute.columns[0].name])
+    for attribute in RunRow.__mapper__.column_attrs
+    if attribute.columns[0].name in READ_COLUMNS
+)
+
+
 def to_run(row: RunRow) -> Run:
     """The domain value of a row."""
-    seconds = row.timeout_seconds
-    return Run(
-        id=row.id,
-        run_id=row.run_id,
-        workflow_name=row.workflow_name,
-        agent_type=row.agent_type,
-        ai_model=row.ai_model,
-        task_input=row.task_input,
-        session_id=row.session_id,
-        session_name=row.session_name,
-        git_repo=row.git_repo,
-        git_branch=row.git_branch,
-        initial_commit_hash=row.initial_commit_hash,
-        final_commit_hash=row.final_commit_hash,
-        initial_branches=row.initial_branches,
-        diff=_diff_of(row.git_diff_stats),
-        changes_unknown=row.changes_unknown,
-        work_due_at=row.work_due_at,
-        status=RunStatus(row.status),
-        result=row.result,
-        error_message=row.error_message,
-        created_at=row.created_at,
-        started_at=row.started_at,
-        updated_at=row.updated_at,
-        completed_at=row.completed_at,
-        workspace_id=row.workspace_id,
-        workspace_persistent=row.workspace_persistent,
-        workspace_cleaned_up=row.workspace_cleaned_up,
-        workspace_path=row.workspace_path,
-        cost_usd=row.cost_estimate,
-        cost_source=CostSource(row.cost_source) if row.cost_source else None,
-        usage=Usage(
-            input_tokens=row.input_tokens,
-            output_tokens=row.output_tokens,
-            cache_read_tokens=row.cache_read_tokens,
-            cache_creation_tokens=row.cache_creation_tokens,
-        ),
-        user_id=row.user_id,
-        metadata=row.metadata_,
-        stop_reason=StopReason(row.stop_reason) if row.stop_reason else None,
-        waiting_on=WaitingOn(row.waiting_on) if row.waiting_on else None,
-        turns=row.turns,
-        max_turns=row.max_turns,
-        budget_usd=row.budget_usd,
-        timeout=None if seconds is None else timedelta(seconds=float(seconds)),
-        tool_calls=row.tool_calls,
-        tools_used=tuple(row.tools_used),
-        parent_run_id=row.parent_run_id,
-        attempt=row.attempt,
-        priority=row.priority,
-        kill_requested_at=row.kill_requested_at,
-        last_activity_at=row.last_activity_at,
-        last_activity=row.last_activity,
-        worker_id=row.worker_id,
-        version=row.version,
-        slack_team_id=row.slack_team_id,
-        slack_channel_id=row.slack_channel_id,
-        thread_key=row.thread_key,
-        request_key=row.request_key,
-        job_id=row.job_id,
-        on_worker_lost=OnWorkerLost(row.on_worker_lost),
-        queue_reason=QueueReason(row.queue_reason) if row.queue_reason else None,
-        outcome=Outcome(row.outcome) if row.outcome else None,
-        outcome_reasons=tuple(OutcomeReason(one) for one in row.outcome_reasons),
-    )
+    return run_of({name: getattr(row, attribute) for attribute, name in _ATTRIBUTES})
+
+
+def run_of(values: dict[str, Any]) -> Run:
+    """The domain value of the `READ_COLUMNS` of a row, which are changed in place."""
+    values["status"] = RunStatus(values["status"])
+    values["diff"] = _diff_of(values.pop("git_diff_stats"))
+    values["usage"] = Usage(**{name: values.pop(name) for name in _USAGE})
+    seconds = values.pop("timeout_seconds")
+    values["timeout"] = None if seconds is None else timedelta(seconds=float(seconds))
+    values["tools_used"] = tuple(values["tools_used"])
+    values["on_worker_lost"] = OnWorkerLost(values["on_worker_lost"])
+    values["outcome_reasons"] = tuple(OutcomeReason(one) for one in values["outcome_reasons"])
+    for name, kind in _OPTIONAL_ENUMS:
+        values[name] = kind(values[name]) if values[name] else None
+    return build(Run, values)
+
+
+_OPTIONAL_ENUMS: tuple[tuple[str, Callable[[str], object]], ...] = (
+    ("cost_source", CostSource),
+    ("stop_reason", StopReason),
+    ("waiting_on", WaitingOn),
+    ("queue_reason", QueueReason),
+    ("outcome", Outcome),
+)

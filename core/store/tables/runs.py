@@ -59,7 +59,11 @@ class RunRow(Row):
         Index("idx_workflow_runs_workflow_name", "workflow_name", text("created_at DESC")),
         Index("idx_workflow_runs_created_at", text("created_at DESC")),
         Index("idx_workflow_runs_user_id", "user_id", text("created_at DESC")),
-        Index("idx_workflow_runs_git_branch", "git_branch"),
+        # One for each filter of the list of runs, in its order.
+        Index("idx_workflow_runs_git_repo", "git_repo", text("created_at DESC")),
+        Index("idx_workflow_runs_git_branch", "git_branch", text("created_at DESC")),
+        Index("idx_workflow_runs_stop_reason", "stop_reason", text("created_at DESC")),
+        Index("idx_workflow_runs_outcome", "outcome", text("created_at DESC")),
         Index("idx_workflow_runs_workspace_id", "workspace_id"),
         Index("idx_workflow_runs_metadata_gin", "metadata", postgresql_using="gin"),
         Index("idx_workflow_runs_git_diff_stats_gin", "git_diff_stats", postgresql_using="gin"),

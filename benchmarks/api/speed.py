@@ -1,0 +1,146 @@
+"""The HTTP API with a thousand to a million runs: statuses at 100 clients, and lists.
+
+Databases with seeded runs (`benchmarks/seed`) are made first, one of each size, on one Postgres.
+Each is then read by a bare handler (`bare_handler.py`) and by real `signalbox bot` processes, each
+a process of its own, one after another.  100 keep-alive clients ask for statuses of random runs,
+each as soon as it has its last answer, so that the answering process is always busy: then the
+share of the bare handler's throughput is what Signalbox's answer costs beside one select, and the
+time of an answer is that in a queue of 100.
+
+Kinds of answers: `whole` is the default one, with steps, summary and result; with `cache off`
+nothing that was composed is kept, as if each run was asked for once; `base` is
+`?enhanced=false`, the fields of the older API.  Lists are asked for by four such clients, a page
+of 50 runs with `total_count`, for each filter.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from collections import defaultdict
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from benchmarks.api.clients import STATUS_PATH, Load, Measured, measure_load
+from benchmarks.api.console import Console, open_bare_handler, open_console
+from benchmarks.api.filters import filter_paths
+from benchmarks.machine import machine_line
+from benchmarks.results import heading, line, median
+from benchmarks.seed.load import new_database, seed, seed_server
+from core.store.database.migrate import upgrade
+
+SIZES = (1_000, 100_000, 1_000_000)
+_SECONDS = 8.0
+_LIST_SECONDS = 5.0
+_LIST_CLIENTS = 4
+_BARE, _WHOLE, _UNCACHED, _BASE = "bare handler", "whole", "whole, cache off", "base"
+
+
+@dataclass
+class _Series:
+    """The measurements of one kind of answer on one database."""
+
+    rates: list[float] = field(default_factory=list)
+    p50: list[float] = field(default_factory=list)
+    p99: list[float] = field(default_factory=list)
+    cpu: list[float] = field(default_factory=list)
+    bytes: float = 0
+
+    def add(self, measured: Measured, cpu_seconds: float, answers: float) -> None:
+        """Add one measurement."""
+        self.rates.append(measured.rate)
+        self.p50.append(measured.percentile(50))
+        self.p99.append(measured.percentile(99))
+        self.cpu.append(cpu_seconds / answers * 1e6)
+        self.bytes = measured.bytes
+
+
+async def measure(*, repetitions: int = 3, runs: Sequence[int] = SIZES) -> None:
+    """Measure and print the results; with a million runs it takes about twenty minutes.
+
+    Args:
+        repetitions: Of each measurement of statuses; medians are printed.
+        runs: The numbers of runs, in ascending order.
+    """
+    heading("api", "statuses at 100 clients ÷ a bare handler with one select, and lists")
+    line("machine", machine_line())
+    async with AsyncExitStack() as stack:
+        folder = Path(
+            stack.enter_context(
+                tempfile.TemporaryDirectory(prefix="signalbox-api-", ignore_cleanup_errors=True)
+            )
+        )
+        server = await stack.enter_async_context(seed_server(folder / "postgres"))
+        databases = {size: await _seeded(server, size) for size in runs}
+        consoles: dict[tuple[int, str], Console] = {}
+        for size, dsn in databases.items():
+            consoles[size, _BARE] = await stack.enter_async_context(open_bare_handler(dsn))
+            for kind in (_WHOLE, _UNCACHED):
+                home = folder / f"{size}-{kind == _WHOLE}"
+                home.mkdir()
+                consoles[size, kind] = await stack.enter_async_context(
+                    open_console(dsn, home, has_cache=kind == _WHOLE)
+                )
+            consoles[size, _BASE] = consoles[size, _WHOLE]
+        await _statuses(consoles, repetitions)
+        await _lists(consoles[runs[-1], _WHOLE], runs[-1])
+
+
+async def _seeded(server: str, size: int) -> str:
+    dsn = await new_database(server, f"runs_{size}")
+    await asyncio.to_thread(upgrade, dsn)
+    await seed(dsn, runs=size, report=lambda text: line(f"seeding {size:,}", text.strip()))
+    return dsn
+
+
+async def _statuses(consoles: dict[tuple[int, str], Console], repetitions: int) -> None:
+    found: defaultdict[tuple[int, str], _Series] = defaultdict(_Series)
+    for _ in range(repetitions):
+        for (size, kind), console in consoles.items():
+            before = console.cpu_seconds()
+            load = Load(
+                url=console.url,
+                token=console.token,
+                seconds=_SECONDS,
+                runs=size,
+                path=STATUS_PATH + ("?enhanced=false" if kind == _BASE else ""),
+            )
+            measured = await measure_load(load)
+            answers = measured.rate * (load.warm_up + load.seconds)
+            found[size, kind].add(measured, console.cpu_seconds() - before, answers)
+    smallest = min(size for size, _ in consoles)
+    for (size, kind), series in found.items():
+        bare = found[size, _BARE].rates
+        share = median([ours / other for ours, other in zip(series.rates, bare, strict=True)])
+        first = found[smallest, kind].rates
+        slower = median([one / now for one, now in zip(first, series.rates, strict=True)])
+        line(
+            f"{size:,} runs, {kind}",
+            f"{median(series.rates):.0f}/s = {share:.2f} × bare · p50 {median(series.p50):.1f} "
+            f"p99 {median(series.p99):.1f} ms · CPU {median(series.cpu):.0f} µs · "
+            f"{series.bytes:.0f} bytes · {slower:.2f} × slower than {smallest:,}",
+        )
+
+
+async def _lists(console: Console, size: int) -> None:
+    slowest = 0.0
+    for name, path in filter_paths(size).items():
+        measured = await measure_load(
+            Load(
+                url=console.url,
+                token=console.token,
+                clients=_LIST_CLIENTS,
+                seconds=_LIST_SECONDS,
+                warm_up=1.0,
+                path=path,
+            )
+        )
+        p99 = measured.percentile(99)
+        slowest = max(slowest, p99)
+        line(
+            f"list of {size:,}, {name}",
+            f"p50 {measured.percentile(50):.1f} p99 {p99:.1f} ms · {measured.rate:.0f}/s",
+        )
+    line(f"list of {size:,}, slowest filter", f"p99 {slowest:.1f} ms")

@@ -1,0 +1,65 @@
+"""Reads of one statement, on connections of the pool."""
+
+from __future__ import annotations
+
+import asyncio
+
+import asyncpg
+import pytest
+
+from core.store.database.engine import Database
+from tests.limits import limit
+
+
+async def test_values_of_json_are_parsed(database: Database) -> None:
+    row = await database.reads.fetch_row("SELECT '{\"a\": 1}'::jsonb AS a, $1::int AS b", 7)
+
+    assert row is not None
+    assert (row["a"], row["b"]) == ({"a": 1}, 7)
+    assert await database.reads.fetch_row("SELECT 1 WHERE false") is None
+
+
+async def test_more_reads_than_connections_all_get_their_rows(database: Database) -> None:
+    rows = await asyncio.gather(
+        *(database.reads.fetch_row("SELECT $1::int AS number", one) for one in range(60))
+    )
+
+    assert [row and row["number"] for row in rows] == list(range(60))
+
+
+async def test_connections_return_to_the_pool_when_nothing_reads(database: Database) -> None:
+    await database.reads.fetch_row("SELECT 1")
+
+    async with limit(5):
+        while database.pool_use is None or database.pool_use.in_use:  # noqa: ASYNC110 - no event
+            await asyncio.sleep(0.01)
+
+
+async def test_a_failed_read_does_not_spoil_the_next_one(database: Database) -> None:
+    with pytest.raises(asyncpg.UndefinedTableError):
+        await database.reads.fetch_row("SELECT * FROM nothing")
+
+    row = await database.reads.fetch_row("SELECT 2 AS number")
+
+    assert row is not None
+    assert row["number"] == 2
+
+
+async def test_a_broken_connection_is_not_used_again(database: Database) -> None:
+    with pytest.raises((asyncpg.PostgresError, asyncpg.InterfaceError, OSError)):
+        await database.reads.fetch_row("SELECT pg_terminate_backend(pg_backend_pid())")
+
+    row = await database.reads.fetch_row("SELECT 3 AS number")
+
+    assert row is not None
+    assert row["number"] == 3
+
+
+async def test_a_cancelled_read_gives_its_place_to_another(database: Database) -> None:
+    for _ in range(10):
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.05):
+                await database.reads.fetch_row("SELECT pg_sleep(20)")
+
+    async with limit(10):
+        assert await database.reads.fetch_row("SELECT 4") is not None

@@ -16,9 +16,12 @@ from tests.truth.campaign import Campaign
 from tests.truth.drawing import plan_of
 from tests.truth.plan import Disturbance, Plan
 from tests.truth.shares import Shares
+from tests.truth.steady import steady_plans
 
 # So many of a hundred plans have a worker that is restarted or lost.
 _RESTARTED, _LOST = 15, 10
+# Beside these there are so many runs of which each is like the others, for their estimates.
+_STEADY = 0.15
 
 
 def main() -> int:
@@ -33,6 +36,7 @@ def main() -> int:
     for name in [name for name in os.environ if name.upper().endswith("_PROXY")]:
         del os.environ[name]
     plans = plans_of(given.seed, given.runs)
+    plans += steady_plans(given.seed, round(len(plans) * _STEADY))
     if given.only is not None:
         plans = [plan for plan in plans if plan.number in given.only]
     began = time.monotonic()

@@ -33,6 +33,7 @@ from tests.truth.plan import Disturbance, End, Leg, Plan
 from tests.truth.programs import SURFACES
 from tests.truth.seen import SeenLeg
 from tests.truth.shares import Shares, sampled_estimates
+from tests.truth.steady import WORKFLOW
 
 # How many sessions work at a time.
 _AT_ONCE = 4
@@ -171,9 +172,12 @@ class Campaign:
         run = await self._begin(plan, 0, previous=None, made=0)
         await self._wait_until_asleep(plan, run, since=0, attempt_since=0)
         if plan.disturbance is Disturbance.LOST:
-            await wait_until_carried(self.core_harness, run, self.account.states[plan.number])
+            repository = self.account.states[plan.number].repository
+            begin = plan.new_state().repository
+            if repository.has_new_commits(begin):
+                await wait_until_carried(self.core_harness, run)
             # Nobody saves what the worker has on its disk only.
-            self.account.states[plan.number].repository.lose_uncommitted()
+            repository.lose_disk(begin)
         return run
 
     async def _begin(self, plan: Plan, number: int, *, previous: Run | None, made: int) -> Run:
@@ -185,6 +189,7 @@ class Campaign:
             timeout = _TIME_LIMIT if leg.end is End.TIME_LIMIT else None
             return await harness.start(
                 task,
+                workflow=plan.workflow,
                 model=plan.model,
                 max_turns=leg.turn_limit,
                 timeout=timeout,
@@ -232,6 +237,6 @@ class Campaign:
         statuses = harness.backend.statuses
         async with sampled_estimates(statuses, run, by=harness.operator) as samples:
             ended = await harness.wait_until_ended(run, within=_LEG_SECONDS)
-        if leg.end is End.FINISHED:
+        if plan.workflow == WORKFLOW:
             self.shares.add_estimates(ended.run, samples)
         return ended

@@ -10,20 +10,16 @@ from core.domain.runs.run import Run
 from core.store.sessions import carried_work
 from tests.core_harness import CoreHarness
 from tests.limits import limit
-from tests.truth.effects import State
 
 _SECONDS = 45
 
 
-async def wait_until_carried(core_harness: CoreHarness, run: Run, state: State) -> None:
-    """Wait until all branches of a run's workspace are stored as they are; for nothing without one.
+async def wait_until_carried(core_harness: CoreHarness, run: Run) -> None:
+    """Wait until all branches of a run's workspace are stored as they are.
 
     Raises:
         TimeoutError: If they are not.
     """
-    repository = state.repository
-    if not any(commit.is_own for tip in repository.tips.values() for commit in tip.history()):
-        return
     path = (await core_harness.read_run(run)).run.workspace_path
     assert path is not None
     branches = await asyncio.to_thread(_branches_of, Path(path))

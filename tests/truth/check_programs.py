@@ -41,7 +41,10 @@ def _figures(seen: SeenLeg) -> Iterator[str]:
 def _work(seen: SeenLeg) -> Iterator[str]:
     true, tests = seen.figures.changes, seen.figures.tests
     for surface, answer in seen.answers.items():
-        summary, changes = answer.status["workflow_summary"], answer.changes
+        summary, changes = answer.status.get("workflow_summary"), answer.changes
+        if summary is None:
+            yield f"the {surface} has no summary"
+            continue
         for name, shown, right in (
             ("files", summary["files_modified"], len(true.files)),
             ("passed tests", summary["tests_passed"], tests and tests.passed),
@@ -60,7 +63,9 @@ def _work(seen: SeenLeg) -> Iterator[str]:
 
 def _steps(seen: SeenLeg) -> Iterator[str]:
     for surface, answer in seen.answers.items():
-        shown = [(one["step_id"], one["name"]) for one in answer.status["step_by_step_results"]]
+        shown = [
+            (one["step_id"], one["name"]) for one in answer.status.get("step_by_step_results") or ()
+        ]
         true = [(number, task.name) for number, task in seen.figures.tasks.items()]
         if true and shown != true:
             yield f"the {surface} has steps {shown}, not {true}"

@@ -15,6 +15,7 @@ from bot.sandbox.model.script import Failure, Tokens, ToolCall, bash, write
 from tests.truth.effects import Effect, Fill, RunTests, ShellEffect, State
 from tests.truth.origin import MAIN, RELEASE
 from tests.truth.plan import ENOUGH_TURNS, Answer, Disturbance, End, Leg, Plan, initial_state
+from tests.truth.repository import Repository
 from tests.truth.tasks import change_tasks
 from tests.truth.work import KINDS, Site, new_file
 
@@ -64,6 +65,7 @@ class Draft:
     number: int
     rng: random.Random
     state: State
+    begin: Repository
     has_tasks: bool = False
     helpers: dict[int, tuple[Answer, ...]] = field(default_factory=dict)
     ids: Iterator[int] = field(default_factory=lambda: count(1))
@@ -199,7 +201,8 @@ def plan_of(
     """
     rng = random.Random(f"{seed}:{number}:{disturbance}")
     branch = rng.choice((MAIN, MAIN, RELEASE)) if rng.random() > _WITHOUT_REPOSITORY else None
-    draft = Draft(number, rng, initial_state(branch), has_tasks=rng.random() < 0.5)
+    state, begin = initial_state(branch), initial_state(branch).repository
+    draft = Draft(number, rng, state, begin, has_tasks=rng.random() < 0.5)
     legs: list[Leg] = []
     parts: dict[int, list[Answer]] = {0: []}
     last = rng.choice((0, 0, 1, 2))
@@ -247,7 +250,7 @@ def _leg(
         if number == disturbed_at:
             answers.append(draft.working(sleeps=True))
             if disturbance is Disturbance.LOST:
-                draft.state.repository.lose_uncommitted()
+                draft.state.repository.lose_disk(draft.begin)
         if number < count:
             answers.append(draft.working())
     if end.sleeps:

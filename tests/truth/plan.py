@@ -115,6 +115,7 @@ class Plan:
     parts: Mapping[int, tuple[Answer, ...]]
     helpers: Mapping[int, tuple[Answer, ...]]
     branch: str | None = None
+    workflow: str = "implement"
 
     def new_state(self) -> State:
         """The state of its workspace at the start."""

@@ -137,8 +137,17 @@ class Repository:
         names = {*self.files, *self.committed}
         return {name for name in names if self.files.get(name) != self.committed.get(name)}
 
-    def lose_uncommitted(self) -> None:
-        """The work tree is rebuilt from the commits alone."""
+    def has_new_commits(self, begin: Repository) -> bool:
+        """Whether some branch has a commit that none had at the beginning."""
+        return not set(self.tips.values()) <= set(begin.tips.values())
+
+    def lose_disk(self, begin: Repository) -> None:
+        """The workspace is rebuilt elsewhere, from the commits alone.
+
+        Without a new commit nothing is stored, so it is as at the beginning.
+        """
+        if not self.has_new_commits(begin):
+            self.branch, self.tips = begin.branch, dict(begin.tips)
         self.files = dict(self.committed)
 
     def commit(self, subject: str, names: Iterable[str], *, amends: bool = False) -> None:
@@ -148,7 +157,7 @@ class Repository:
             tree.pop(name, None)
             if name in self.files:
                 tree[name] = self.files[name]
-        parents = () if self.head is None else (self.head,)
+        parents: tuple[Commit, ...] = () if self.head is None else (self.head,)
         if amends and self.head is not None:
             parents = self.head.parents
         self.tips[self.branch] = Commit(subject=subject, tree=tree, parents=parents)

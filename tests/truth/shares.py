@@ -20,6 +20,8 @@ _SAMPLE_SECONDS = 0.25
 # A sample counts as one at half-time if it is so near, in parts of the whole time.
 _NEAR = 0.1
 _LEAST_MEANINGFUL = 0.95
+_ENOUGH_ESTIMATES = 5
+_LARGEST_MISS = 0.2
 
 
 @dataclass(frozen=True)
@@ -46,8 +48,8 @@ class Shares:
         steps: For each run whose agent used tools, whether it has steps.
         results: For each run whose agent said something, whether its final result says it.
         misses: Of each estimate at half-time, how far it was from the end, as a part of the run's
-            duration.
-        unknown: The number of finished runs without an estimate at half-time.
+            duration.  Only of runs that are like earlier ones, see `tests/truth/steady.py`.
+        unknown: The number of these without an estimate at half-time, as there is no history.
     """
 
     steps: list[bool] = field(default_factory=list)
@@ -84,20 +86,32 @@ class Shares:
         return Share(sum(self.results), len(self.results))
 
     @property
+    def median_miss(self) -> float | None:
+        """The median of `misses`; `None` if there are too few."""
+        return statistics.median(self.misses) if len(self.misses) >= _ENOUGH_ESTIMATES else None
+
+    @property
     def is_enough(self) -> bool:
-        """Whether all runs with tools have steps, and nearly all final results say something."""
-        return self.with_steps.ratio == 1 and self.meaningful.ratio >= _LEAST_MEANINGFUL
+        """Whether all shares are as they should be."""
+        return (
+            self.with_steps.ratio == 1
+            and self.meaningful.ratio >= _LEAST_MEANINGFUL
+            and (self.median_miss or 0) <= _LARGEST_MISS
+        )
 
     def lines(self) -> list[str]:
         """All shares in words."""
-        estimate = "none was known"
+        estimate = f"none of {self.unknown} was known"
         if self.misses:
-            median = statistics.median(self.misses)
-            estimate = f"off by {100 * median:.0f} % of the run at the median"
+            median = 100 * statistics.median(self.misses)
+            estimate = (
+                f"off by {median:.0f} % of the run at the median of {len(self.misses)}; "
+                f"{self.unknown} had too little history"
+            )
         return [
             f"runs with tools that have steps: {self.with_steps}",
             f"final results with the agent's last words: {self.meaningful}",
-            f"estimates at half-time: {len(self.misses)}, {estimate}; {self.unknown} runs without",
+            f"estimates at half-time of runs like earlier ones: {estimate}",
         ]
 
 

@@ -13,10 +13,15 @@ from pathlib import Path
 
 from tests.core_harness import open_core_harness
 from tests.truth.campaign import Campaign
-from tests.truth.plan import Disturbance, Plan, plan_of
+from tests.truth.drawing import plan_of
+from tests.truth.plan import Disturbance, Plan
+from tests.truth.shares import Shares
+from tests.truth.steady import steady_plans
 
 # So many of a hundred plans have a worker that is restarted or lost.
 _RESTARTED, _LOST = 15, 10
+# Beside these there are so many runs of which each is like the others, for their estimates.
+_STEADY = 0.15
 
 
 def main() -> int:
@@ -31,16 +36,17 @@ def main() -> int:
     for name in [name for name in os.environ if name.upper().endswith("_PROXY")]:
         del os.environ[name]
     plans = plans_of(given.seed, given.runs)
+    plans += steady_plans(given.seed, round(len(plans) * _STEADY))
     if given.only is not None:
         plans = [plan for plan in plans if plan.number in given.only]
     began = time.monotonic()
-    found, runs = asyncio.run(_run(plans))
-    _say(*found)
+    found, runs, shares = asyncio.run(_run(plans))
+    _say(*found, *shares.lines())
     _say(
         f"{runs} runs of {len(plans)} sessions with seed {given.seed} in "
         f"{time.monotonic() - began:.0f} s: {len(found)} differences"
     )
-    return 1 if found else 0
+    return 0 if not found and shares.is_enough else 1
 
 
 def plans_of(seed: int, runs: int) -> list[Plan]:
@@ -60,11 +66,11 @@ def plans_of(seed: int, runs: int) -> list[Plan]:
     return plans
 
 
-async def _run(plans: list[Plan]) -> tuple[list[str], int]:
+async def _run(plans: list[Plan]) -> tuple[list[str], int, Shares]:
     with tempfile.TemporaryDirectory(prefix="signalbox-truth-") as folder:
         async with open_core_harness(Path(folder) / "home", None) as core_harness:
             campaign = Campaign(core_harness, Path(folder), plans, on_progress=_say)
-            return await campaign.run(), len(campaign.figures)
+            return await campaign.run(), len(campaign.figures), campaign.shares
 
 
 def _say(*lines: str) -> None:

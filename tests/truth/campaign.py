@@ -20,12 +20,20 @@ from core.domain.runs.stats import Period
 from core.runner.execution.ledger import Ledger
 from core.runner.recovery.lost_worker import RECHECK_AFTER
 from core.services.context import ServiceContext
+from core.services.runs.kill_requests import AlreadyEnded
+from tests.api import ApiHarness, open_api
 from tests.core_harness import CoreHarness
 from tests.processes import model_variables, new_home, running
 from tests.rescuer import rescuer
 from tests.truth.account import Account, Figures
-from tests.truth.check import SeenLeg, differences, row_differences, spend_differences
+from tests.truth.carrying import wait_until_carried
+from tests.truth.check import differences, row_differences, spend_differences
+from tests.truth.origin import MAIN, create, offered
 from tests.truth.plan import Disturbance, End, Leg, Plan
+from tests.truth.programs import SURFACES
+from tests.truth.seen import SeenLeg
+from tests.truth.shares import Shares, sampled_estimates
+from tests.truth.steady import WORKFLOW
 
 # How many sessions work at a time.
 _AT_ONCE = 4
@@ -42,6 +50,7 @@ class Campaign:
         folder: For homes of worker processes.
         figures: Of all runs that have ended.
         found: Everything that was shown and is not true.
+        shares: Of steps, final results and estimates.
     """
 
     core_harness: CoreHarness
@@ -50,19 +59,25 @@ class Campaign:
     on_progress: Callable[[str], None] = lambda _line: None
     figures: list[Figures] = field(default_factory=list)
     found: list[str] = field(default_factory=list)
+    shares: Shares = field(default_factory=Shares)
+    _api: ApiHarness = field(init=False)
+    _token: str = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         self.account = Account({plan.number: plan for plan in self.plans})
         self.core_harness.model.script = self.account.script
+        self.repository = create(self.folder / "repository", offered())
 
     async def run(self) -> list[str]:
         """Execute all plans; returns what was not true, and what was not as planned."""
         by_disturbance = {
             one: [plan for plan in self.plans if plan.disturbance is one] for one in Disturbance
         }
-        for disturbance, plans in by_disturbance.items():
-            for first in range(0, len(plans), _AT_ONCE):
-                await self._batch(disturbance, plans[first : first + _AT_ONCE])
+        async with open_api(self.core_harness.backend.database) as self._api:
+            self._token = await self._api.token("truth")
+            for disturbance, plans in by_disturbance.items():
+                for first in range(0, len(plans), _AT_ONCE):
+                    await self._batch(disturbance, plans[first : first + _AT_ONCE])
         backend, operator = self.core_harness.backend, self.core_harness.operator
         stats = await backend.stats.stats(Period.DAY, by=operator)
         self.found += spend_differences(stats, self.figures)
@@ -114,25 +129,35 @@ class Campaign:
         """Execute the runs of a plan; `first` is its first run if that was disturbed."""
         given = self.account.given[plan.number]
         earlier: list[Figures] = []
-        run, since = first, 0
+        run, since, first_id = first, 0, ""
         for number, leg in enumerate(plan.legs):
             # All answers so far are those of a disturbed run's first attempt.
             attempt_since = len(given)
             if number or run is None:
                 made = earlier[-1].turns if earlier else 0
                 run = await self._begin(plan, number, previous=run, made=made)
+            first_id, live = first_id or run.run_id, None
             if leg.end.sleeps:
-                await self._wait_until_asleep(plan, run, since=since, attempt_since=attempt_since)
-            snapshot = await self._end(leg, run)
+                live = await self._wait_until_asleep(
+                    plan, run, since=since, attempt_since=attempt_since
+                )
+            snapshot = await self._end(plan, leg, run)
             figures = self.account.figures(plan, since=since, texts_since=attempt_since)
             seen = SeenLeg(
                 plan=plan,
                 leg=leg,
+                run_branch=f"signalbox/{run.workflow_name}/{first_id}",
                 snapshot=snapshot,
                 figures=figures,
                 earlier=tuple(earlier),
                 now=utc_now(),
+                live=live,
+                answers={
+                    name: await read(self._api, self._token, run.run_id)
+                    for name, read in SURFACES.items()
+                },
             )
+            self.shares.add(seen)
             different = differences(seen)
             self.found += different
             for one in different:
@@ -146,18 +171,30 @@ class Campaign:
         """Start the first run of a plan, and wait until its tool sleeps."""
         run = await self._begin(plan, 0, previous=None, made=0)
         await self._wait_until_asleep(plan, run, since=0, attempt_since=0)
+        if plan.disturbance is Disturbance.LOST:
+            repository = self.account.states[plan.number].repository
+            begin = plan.new_state().repository
+            if repository.has_new_commits(begin):
+                await wait_until_carried(self.core_harness, run)
+            # Nobody saves what the worker has on its disk only.
+            repository.lose_disk(begin)
         return run
 
     async def _begin(self, plan: Plan, number: int, *, previous: Run | None, made: int) -> Run:
         """Start a run of a plan; the one before it made so many turns."""
         harness, leg = self.core_harness, plan.legs[number]
         task = f"[plan: {plan.number}] [part: {leg.part}] Work."
-        self.account.legs[plan.number] += 1
-        self.account.stopping.discard(plan.number)
+        self.account.begin_leg(plan)
         if previous is None:
             timeout = _TIME_LIMIT if leg.end is End.TIME_LIMIT else None
             return await harness.start(
-                task, model=plan.model, max_turns=leg.turn_limit, timeout=timeout
+                task,
+                workflow=plan.workflow,
+                model=plan.model,
+                max_turns=leg.turn_limit,
+                timeout=timeout,
+                repo=str(self.repository) if plan.branch is not None else None,
+                branch=None if plan.branch == MAIN else plan.branch,
             )
         before = plan.legs[number - 1]
         is_used_up = before.end in (End.TURN_LIMIT, End.FINISHED)
@@ -172,7 +209,7 @@ class Campaign:
 
     async def _wait_until_asleep(
         self, plan: Plan, run: Run, *, since: int, attempt_since: int
-    ) -> None:
+    ) -> RunSnapshot | None:
         """Wait until a tool sleeps, and the row of the live run has what happened so far."""
         different: list[str] = ["nothing was read"]
 
@@ -181,15 +218,25 @@ class Campaign:
             is_asleep = self.account.is_asleep(plan, since=attempt_since)
             return (is_asleep and not different) or not seen.run.is_live
 
+        live = None
         try:
-            await self.core_harness.wait_until(run, is_true, within=_LEG_SECONDS)
+            live = await self.core_harness.wait_until(run, is_true, within=_LEG_SECONDS)
         except TimeoutError:
             self.found += [f"{plan.describe()}: live, {one}" for one in different or ["awake"]]
         self.account.stopping.add(plan.number)
+        return live
 
-    async def _end(self, leg: Leg, run: Run) -> RunSnapshot:
+    async def _end(self, plan: Plan, leg: Leg, run: Run) -> RunSnapshot:
         harness = self.core_harness
         if leg.end in (End.KILLED, End.FORCE_KILLED):
             request = KillRequest(target=run.run_id, force=leg.end is End.FORCE_KILLED)
-            await harness.backend.runs.kill(request, by=harness.operator)
-        return await harness.wait_until_ended(run, within=_LEG_SECONDS)
+            try:
+                await harness.backend.runs.kill(request, by=harness.operator)
+            except AlreadyEnded as error:
+                self.found.append(f"{plan.describe()}: {error}")
+        statuses = harness.backend.statuses
+        async with sampled_estimates(statuses, run, by=harness.operator) as samples:
+            ended = await harness.wait_until_ended(run, within=_LEG_SECONDS)
+        if plan.workflow == WORKFLOW:
+            self.shares.add_estimates(ended.run, samples)
+        return ended

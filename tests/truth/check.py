@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from datetime import datetime
 from decimal import Decimal
 
 from bot.words import counts, money
 from core.domain.runs.run import Run, Usage
-from core.domain.runs.snapshot import RunSnapshot
 from core.domain.runs.stats import Stats
 from tests.truth.account import Figures
-from tests.truth.plan import End, Leg, Plan
+from tests.truth.check_programs import PROGRAM_CHECKS
+from tests.truth.check_steps import STEP_CHECKS
+from tests.truth.check_work import WORK_CHECKS
+from tests.truth.plan import End
+from tests.truth.seen import SeenLeg
 from tests.truth.surfaces import (
     card_text,
     details_text,
@@ -24,27 +25,6 @@ from tests.truth.surfaces import (
 
 # The column has seven digits, and the part of each attempt is rounded.
 _ROUNDING = Decimal("0.000001")
-
-
-@dataclass(frozen=True, kw_only=True)
-class SeenLeg:
-    """A run that has ended, and what it must show.
-
-    Attributes:
-        earlier: The figures of the session's earlier runs.
-    """
-
-    plan: Plan
-    leg: Leg
-    snapshot: RunSnapshot
-    figures: Figures
-    earlier: tuple[Figures, ...]
-    now: datetime
-
-    @property
-    def run(self) -> Run:
-        """The row."""
-        return self.snapshot.run
 
 
 def differences(seen: SeenLeg) -> list[str]:
@@ -168,4 +148,7 @@ CHECKS: tuple[Callable[[SeenLeg], Iterator[str]], ...] = (
     _details,
     _list,
     _total,
+    *WORK_CHECKS,
+    *STEP_CHECKS,
+    *PROGRAM_CHECKS,
 )

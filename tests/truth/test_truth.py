@@ -10,7 +10,8 @@ import pytest
 from tests.core_harness import CoreHarness, core_harness
 from tests.truth.account import Account
 from tests.truth.campaign import Campaign
-from tests.truth.plan import Disturbance, Plan, plan_of
+from tests.truth.drawing import plan_of
+from tests.truth.plan import Disturbance, Plan
 
 __all__ = ["core_harness"]
 
@@ -39,6 +40,7 @@ async def test_all_that_is_shown_of_generated_runs_is_true(
     assert await campaign.run() == []
     assert len(campaign.figures) >= count
     assert sum(one.turns for one in campaign.figures) > count
+    assert campaign.shares.is_enough, campaign.shares.lines()
 
 
 def test_plans_differ_and_repeat() -> None:
@@ -53,6 +55,8 @@ def test_plans_differ_and_repeat() -> None:
 def test_an_account_of_nothing_has_no_cost() -> None:
     (plan,) = plans(1, Disturbance.NONE)
 
-    figures = Account({plan.number: plan}).figures(plan, since=0)
+    account = Account({plan.number: plan})
+    account.begin_leg(plan)
+    figures = account.figures(plan, since=0)
 
     assert (figures.turns, figures.cost_usd, figures.last_words) == (0, None, None)

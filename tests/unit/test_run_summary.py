@@ -70,9 +70,14 @@ def said(words: str, **data: object) -> EventRecord:
             join_report(SUMMARY, "All done."),
         ),
         (LONG, [SUMMARY, LONG], join_report(SUMMARY, LONG.strip())),
-        (None, ["Looking.", SUMMARY, "One more thing."], SUMMARY),
-        (None, [LONG, "Done."], LONG.strip()),
-        (None, ["Done."], None),
+        (
+            None,
+            ["Looking.", SUMMARY, "One more thing."],
+            join_report(SUMMARY, "One more thing."),
+        ),
+        (None, [LONG, "Done."], join_report(LONG.strip(), "Done.")),
+        (None, ["Looking.", "Done."], "Done."),
+        (None, ["Done.", " "], "Done."),
         ("Done.", [SUMMARY, *["Looking."] * 5, "Done."], "Done."),
     ],
 )
@@ -99,6 +104,9 @@ def test_whatever_was_said_last_is_in_the_final_result(
     if result and result.strip():
         assert found is not None
         assert result.strip().rpartition("\n\n---\n\n")[2].strip() in found
+    elif any(text.strip() for text in texts):
+        assert found is not None
+        assert found.endswith([text.strip() for text in texts if text.strip()][-1])
 
 
 @pytest.mark.parametrize(

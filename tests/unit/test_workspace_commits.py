@@ -103,6 +103,20 @@ async def test_a_commit_on_another_branch_is_found_after_going_back(work: Workin
     assert (stat.added_lines, stat.file_count, stat.commit_count) == (2, 1, 1)
 
 
+async def test_a_committed_change_that_is_undone_without_a_commit_is_not_committed(
+    work: Working,
+) -> None:
+    commit(work.path, "kept.py", "1\n", "Keep")
+    commit(work.path, "gone.py", "1\n2\n", "Add it")
+    (work.path / "gone.py").unlink()
+
+    stat = await work.diff()
+
+    assert shown_files(stat) == {"kept.py": (1, 0, None), "gone.py": (0, 0, None)}
+    assert {file.path for file in stat.files if not file.committed} == {"gone.py"}
+    assert stat.has_uncommitted
+
+
 async def test_the_branch_at_the_end_is_named_after_staying_there_or_renaming(
     work: Working,
 ) -> None:

@@ -14,14 +14,14 @@ _HEAD_CHARS = 1_000
 
 
 def final_result(result: str | None, texts: Sequence[str]) -> str | None:
-    """What a run came to: a summary, else a substantial text, else its result.
+    """What a run came to: a summary, else a substantial text, else its last words.
 
     The last summary (a text with a heading such as Summary or Results) of the last five texts,
     else the last one with more than 200 characters.  If something else was said after it, that
     stands below: it may say that the summary is wrong.
 
     Args:
-        result: The report that the run keeps; `None` if it has none.
+        result: The report that the run keeps; `None` if it has none, as after a kill.
         texts: The main agent's last texts, oldest first; each may be cut.
     """
     said = [text.strip() for text in texts if text.strip()][-_LAST_TEXTS:]
@@ -31,11 +31,10 @@ def final_result(result: str | None, texts: Sequence[str]) -> str | None:
         next((text for text in newest_first if len(text) > _MIN_CHARS), None),
     )
     kept = (result or "").strip()
+    last_words = last_words_of(kept) if kept else next(iter(newest_first), "")
+    whole = kept or last_words
     if chosen is None:
-        return kept or None
-    if not kept:
-        return chosen
-    if chosen[:_HEAD_CHARS] in kept:
-        return kept
-    last_words = last_words_of(kept)
+        return whole or None
+    if chosen[:_HEAD_CHARS] in whole:
+        return whole
     return join_report(chosen, last_words) if last_words != chosen else chosen

@@ -46,9 +46,11 @@ def diff(
         now = saved_tree if saved_tree is not None else tree.write_tree()
         base = base_of_head(tree, commits, start)
         changes = compare(tree, base, now)
-        uncommitted = {one.path for one in changes}
+        uncommitted, undone = {one.path for one in changes}, set[str]()
         if base != head:
-            uncommitted &= _differing(tree, head, now)
+            from_head = _differing(tree, head, now)
+            uncommitted &= from_head
+            undone = from_head - _differing(tree, base, now) if from_head else undone
         files = [
             FileChange(
                 path=one.shown,
@@ -57,6 +59,11 @@ def diff(
                 committed=one.path not in uncommitted,
             )
             for one in changes
+        ]
+        # The same as at the start, and not as in the commit checked out: a commit of the run was
+        # undone, and that is not committed.
+        files += [
+            FileChange(path=path, added=0, removed=0, committed=False) for path in sorted(undone)
         ]
         for name, others in changes_elsewhere(tree, commits):
             files += [
@@ -111,11 +118,11 @@ def _saved(saved: Mapping[str, object] | None) -> tuple[str | None, str] | None:
     return (str(head) if head else None, str(tree)) if tree else None
 
 
-def _differing(tree: WorkTree, head: str | None, now: str) -> set[str]:
-    """The paths that differ from the commit checked out."""
+def _differing(tree: WorkTree, old: str | None, now: str) -> set[str]:
+    """The paths that differ from a commit; `None` is the empty tree."""
     listed = tree.run("diff-tree", "-r", "-z", "--name-only", "--no-renames",
-                      head or tree.empty_tree, now)  # fmt: skip
-    return set(listed.decode(errors="replace").split("\0"))
+                      old or tree.empty_tree, now)  # fmt: skip
+    return set(listed.decode(errors="replace").split("\0")) - {""}
 
 
 def _bounded(files: list[FileChange]) -> tuple[FileChange, ...]:

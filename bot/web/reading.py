@@ -54,6 +54,10 @@ async def read_body(request: web.Request, model: type[ModelT]) -> ModelT:
         InvalidRequest: If a value in it is not valid.
         HTTPRequestEntityTooLarge: If it is too long.
     """
+    if (request.content_length or 0) > request.client_max_size:
+        raise web.HTTPRequestEntityTooLarge(
+            max_size=request.client_max_size, actual_size=request.content_length
+        )
     if request.headers.get(hdrs.CONTENT_ENCODING, "identity").lower() != "identity":
         raise UnsupportedBody("A compressed body is not read.")
     raw = await request.read()

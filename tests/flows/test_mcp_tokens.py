@@ -41,7 +41,13 @@ NEVER_MADE = "sbx_" + "0" * 43
 @asynccontextmanager
 async def serving(harness: CoreHarness) -> AsyncIterator[str]:
     backend = harness.backend
-    tools = Tools(runs=backend.runs, feed=backend.feed, clock=utc_now, place=lambda: CHANNEL)
+    tools = Tools(
+        runs=backend.runs,
+        statuses=backend.statuses,
+        feed=backend.feed,
+        clock=utc_now,
+        place=lambda: CHANNEL,
+    )
     members = FakeMembers(backend.people, {"U1": Role.RUNNER})
     authentication = Authentication(
         tokens=backend.tokens, members=members, auditor=backend.people, origin=Origin.MCP

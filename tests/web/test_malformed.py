@@ -4,84 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import gzip
-import json
 import random
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
 
 import pytest
 
 from bot.web.route import API_ROOT
 from core.domain.actor import Role
 from tests.api import CONSOLE, ApiHarness
-from tests.limits import limit
+from tests.web.raw_http import PAUSE_SECONDS, request, send
 
 START = f"{API_ROOT}{CONSOLE}/run/fix"
-PAUSE = 0.05
-
-
-@dataclass(frozen=True)
-class RawReply:
-    """An answer as it came over the wire."""
-
-    status: int
-    headers: dict[str, str]
-    body: bytes
-
-    @property
-    def error(self) -> str:
-        """The code of an error, which has the one shape and nothing else."""
-        assert self.headers["content-type"] == "application/json", self
-        found: dict[str, Any] = json.loads(self.body)
-        assert set(found) == {"error", "message", "details"}
-        assert found["message"]
-        return str(found["error"])
-
-
-async def send(api: ApiHarness, *parts: bytes, is_all: bool = False) -> RawReply | None:
-    """Send bytes in parts, and read one answer; `None` if the connection ends without one.
-
-    With `is_all` the server is told that nothing follows, so that it does not wait for the rest.
-    """
-    host, _, port = api.host.partition(":")
-    async with limit(30):
-        reader, writer = await asyncio.open_connection(host, int(port))
-        try:
-            for number, part in enumerate(parts):
-                if number:
-                    await asyncio.sleep(PAUSE)
-                writer.write(part)
-                await writer.drain()
-            if is_all:
-                await asyncio.sleep(PAUSE)
-                writer.write_eof()
-            return await read(reader)
-        except ConnectionError:
-            return None
-        finally:
-            writer.close()
-
-
-async def read(reader: asyncio.StreamReader) -> RawReply | None:
-    try:
-        head = await reader.readuntil(b"\r\n\r\n")
-    except asyncio.IncompleteReadError:
-        return None
-    line, *lines = head.decode("latin-1").split("\r\n")
-    headers = {
-        name.lower(): value.strip()
-        for name, _, value in (one.partition(":") for one in lines if one)
-    }
-    body = await reader.readexactly(int(headers.get("content-length", 0)))
-    return RawReply(int(line.split()[1]), headers, body)
-
-
-def request(
-    line: bytes = b"GET /healthz HTTP/1.1", headers: Sequence[bytes] = (), body: bytes = b""
-) -> bytes:
-    return b"\r\n".join([line, b"Host: x", *headers, b"", body])
 
 
 @pytest.fixture
@@ -177,7 +110,7 @@ async def test_a_client_that_leaves_in_the_middle_leaves_no_error(
         _, writer = await asyncio.open_connection(host, int(port))
         writer.write(request(line, headers_of(token, more), b"5\r\n{"))
         await writer.drain()
-        await asyncio.sleep(PAUSE)
+        await asyncio.sleep(PAUSE_SECONDS)
         writer.close()
         await writer.wait_closed()
 

@@ -18,7 +18,9 @@ from mcp.client.streamable_http import streamable_http_client
 from core.domain.actor import Origin
 from core.domain.kills.termination import Phase
 from core.domain.runs.run import RunStatus, StopReason
+from core.store import terminations
 from core.store.database.engine import Database
+from core.store.runs import run_queries
 from tests.flows.test_processes_up import process
 from tests.harness import Harness, open_harness
 from tests.lasting import LASTING, LastingWork
@@ -132,10 +134,10 @@ async def test_a_client_starts_watches_kills_and_continues_a_run_of_a_whole_sign
             finished = await call(
                 client, "get_workflow_status", run_id=continued["run_id"], wait_seconds=300
             )
-        runs = [
-            (await harness.backend.runs.snapshot(one, by=harness.operator))
-            for one in (run_id, continued["run_id"])
-        ]
+        async with database.sessions() as session:
+            first = await run_queries.get(session, run_id)
+            second = await run_queries.get(session, continued["run_id"])
+            (kill,) = await terminations.all_of_run(session, first.id)
         await harness.settle()
 
     assert turns == sorted(set(turns))
@@ -150,10 +152,7 @@ async def test_a_client_starts_watches_kills_and_continues_a_run_of_a_whole_sign
     assert continued["session_id"] == started["session_id"]
     assert finished["status"] == "completed"
     assert finished["final_result"].startswith("## Summary")
-    first, second = runs
-    assert (first.run.status, first.run.stop_reason) == (RunStatus.KILLED, StopReason.KILLED)
-    assert first.termination is not None
-    assert first.termination.phase is Phase.CONFIRMED
-    assert first.termination.requested_from is Origin.MCP
-    assert second.run.status is RunStatus.COMPLETED
+    assert (first.status, first.stop_reason) == (RunStatus.KILLED, StopReason.KILLED)
+    assert (kill.phase, kill.requested_from) == (Phase.CONFIRMED, Origin.MCP)
+    assert second.status is RunStatus.COMPLETED
     assert "Traceback" not in up.output

@@ -9,6 +9,7 @@ import asyncio
 import logging
 
 from aiohttp import web
+from aiohttp.http import RawRequestMessage
 from aiohttp.http_exceptions import LineTooLong
 
 from bot.web.errors import (
@@ -50,6 +51,20 @@ class ApiRequestHandler(web.RequestHandler):
 
     __slots__ = ()
 
+    def data_received(self, data: bytes) -> None:
+        """Read bytes; an error in a body reaches the handler that waits for the rest of it.
+
+        aiohttp queues such an error behind the request, whose handler would wait for ever.
+        """
+        super().data_received(data)
+        request = self._current_request
+        if request is None or request.content.is_eof() or not self._messages:
+            return
+        if not isinstance(self._messages[-1][0], RawRequestMessage):
+            # The connection ends with the answer; nothing that follows can be understood.
+            self._lingering_time = 0.0
+            request.content.set_exception(web.RequestPayloadError("the body is not valid"))
+
     def handle_error(
         self,
         request: web.BaseRequest,
@@ -66,7 +81,8 @@ class ApiRequestHandler(web.RequestHandler):
             # This logs the error, and raises.
             return super().handle_error(request, status, exc, message)
         response: web.Response
-        if isinstance(exc, web.RequestPayloadError):
+        has_gone = isinstance(exc, ConnectionError) and self.transport is None
+        if has_gone or isinstance(exc, web.RequestPayloadError):
             _log_malformed(exc)
             response = unreadable_body_response()
         elif status < 500:

@@ -58,10 +58,13 @@ async def send(api: ApiHarness, *parts: bytes, is_all: bool = False) -> RawReply
 
 
 async def read(reader: asyncio.StreamReader) -> RawReply | None:
-    try:
-        head = await reader.readuntil(b"\r\n\r\n")
-    except asyncio.IncompleteReadError:
-        return None
+    """Read one answer; `100 Continue` comes before one."""
+    head = b"HTTP/1.1 100"
+    while head.startswith(b"HTTP/1.1 100"):
+        try:
+            head = await reader.readuntil(b"\r\n\r\n")
+        except asyncio.IncompleteReadError:
+            return None
     line, *lines = head.decode("latin-1").split("\r\n")
     headers = {
         name.lower(): value.strip()

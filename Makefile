@@ -8,7 +8,7 @@ WORKERS ?= auto
 # Every started process would compile all modules again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo install test check faults fuzz truth bench lock clean
+.PHONY: demo install test check faults fuzz api-fuzz truth bench lock clean
 
 install: $(VENV)/.runtime
 
@@ -35,6 +35,10 @@ faults: $(VENV)/.tests
 # Mutated deliveries of Slack; `ARGS="--seed 2 --count 1000"` is another campaign.
 fuzz: $(VENV)/.tests
 	$(BIN)/python -m tests.fuzz $(ARGS)
+
+# Requests that schemathesis makes of the OpenAPI document; `ARGS="--seed 2 --count 1000"`.
+api-fuzz: $(VENV)/.tests
+	$(BIN)/python -m tests.api_fuzz $(ARGS)
 
 # Generated runs, each shown figure compared with the script's own; `ARGS="--seed 2 --runs 50"`.
 truth: $(VENV)/.tests

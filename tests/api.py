@@ -17,7 +17,6 @@ from bot.assembly.backend import utc_now
 from bot.assembly.serve import web_server
 from bot.web.api.table import ApiServices, api_table
 from bot.web.authentication import Authentication
-from bot.web.errors import error_shape
 from bot.web.health import Health, health_routes
 from bot.web.route import API_ROOT, AnyRoute
 from bot.web.router import api_routes
@@ -169,7 +168,7 @@ async def open_api(database: Database) -> AsyncIterator[ApiHarness]:
             clock=utc_now,
         )
     )
-    app = web.Application(client_max_size=1024 * 1024, middlewares=[error_shape])
+    app = web.Application(client_max_size=1024 * 1024)
     app.add_routes(health_routes(health))
     app.add_routes(
         api_routes(

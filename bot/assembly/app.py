@@ -23,7 +23,6 @@ from bot.assembly.settings import Settings
 from bot.assembly.web.monitoring import monitoring_route, new_counts
 from bot.slack.manifest import bot_scopes
 from bot.slack.setup import SlackCredentials, SlackSetupError, problems_of, warnings_of
-from bot.web.errors import error_shape
 from bot.web.health import Health, health_routes
 from core.domain.errors import Unavailable
 from core.runner.clock import Clock, clock_jobs
@@ -279,7 +278,7 @@ def _health(backend: Backend, slack: SlackService | None, worker: WorkerRuntime 
 def _web(
     backend: Backend, health: Health, slack: SlackService | None, metrics: web.RouteDef
 ) -> AbstractAsyncContextManager[str]:
-    app = web.Application(client_max_size=1024 * 1024, middlewares=[error_shape])
+    app = web.Application(client_max_size=1024 * 1024)
     app.add_routes([*health_routes(health), metrics])
     if slack is not None:
         # A process that only runs a worker serves neither API nor MCP, and does not load them.

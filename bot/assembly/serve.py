@@ -14,7 +14,7 @@ from typing import Any
 from aiohttp import web
 
 from bot.assembly.bad_setting import BadSetting
-from bot.web.server_log import server_logger
+from bot.web.server import ApiRunner
 
 log = logging.getLogger(__name__)
 
@@ -112,10 +112,9 @@ async def handle_signals(process: AppProcess) -> AsyncIterator[None]:
 @asynccontextmanager
 async def web_server(app: web.Application, *, host: str, port: int) -> AsyncIterator[str]:
     """Serve `app`, and yield its base URL; for port 0 the system chooses a port."""
-    runner = web.AppRunner(
+    runner = ApiRunner(
         app,
         access_log=None,
-        logger=server_logger(),
         shutdown_timeout=2,
         # Slack signs the bytes that it sends, and nobody else may make this process inflate any.
         auto_decompress=False,

@@ -32,7 +32,9 @@ async def run_mcp(settings: Settings, *, role: Role) -> None:
         async def actor_of(_: Context) -> Actor:
             return actor
 
-        tools = Tools(runs=backend.runs, feed=backend.feed, clock=utc_now)
+        tools = Tools(
+            runs=backend.runs, statuses=backend.statuses, feed=backend.feed, clock=utc_now
+        )
         await serve_stdio(build_server(tools, actor_of, version=own_version()))
 
 

@@ -6,36 +6,29 @@ What is unknown is `null`, never 0.
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict
-
+from bot.mcp.progress_results import (
+    ProgressResult,
+    Result,
+    StepResult,
+    SummaryResult,
+    progress_result,
+    step_result,
+    summary_result,
+)
 from bot.words.markup import PLAIN
+from bot.words.runs.enrichment import ENRICHMENT_FAILED
 from bot.words.runs.names import task_name
 from bot.words.runs.states import state_of
 from core.domain.kills.termination import Phase, Termination
 from core.domain.runs.request import StartResult
 from core.domain.runs.run import Run
 from core.domain.runs.snapshot import RunSnapshot
-from core.domain.runs.step import Step
+from core.services.runs.status import StatusReport
 
 _MAX_TEXT_CHARS = 20_000
 _TASK_CHARS = 200
-
-
-class Result(BaseModel):
-    """The result of one tool."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class StepResult(Result):
-    """One step of the agent's plan."""
-
-    step_id: int
-    name: str
-    status: str
-    duration_seconds: float | None
-    tool_calls: int
 
 
 class RunResult(Result):
@@ -44,7 +37,10 @@ class RunResult(Result):
     Attributes:
         summary: Its state in words, with what a person would have to do.
         outcome: `clean`, or `attention` with reasons; only of a completed run.
-        result: The agent's report, cut if it is very long.
+        progress_summary: Of a run that has begun and not ended.
+        final_result: The agent's report, cut if it is very long; of a run that has ended, as is
+            `workflow_summary`.
+        warning: What of this result is missing, and why.
     """
 
     run_id: str
@@ -74,8 +70,11 @@ class RunResult(Result):
     files_changed: int | None
     commits: int | None
     error: str | None
-    result: str | None
-    steps: list[StepResult] | None
+    steps: list[StepResult] | None = None
+    progress_summary: ProgressResult | None = None
+    final_result: str | None = None
+    workflow_summary: SummaryResult | None = None
+    warning: str | None = None
 
 
 class RunsResult(Result):
@@ -124,10 +123,26 @@ class KillResult(Result):
     survivors: list[str]
 
 
-def run_result(
-    snapshot: RunSnapshot, *, now: datetime, with_details: bool = True, with_steps: bool = False
+def status_result(
+    snapshot: RunSnapshot, report: StatusReport, *, now: datetime, with_steps: bool
 ) -> RunResult:
-    """A run; in lists without the agent's report."""
+    """A run with its steps, its progress and what came out of it, as far as they could be read."""
+    found = report.enrichment
+    if found is None:
+        return run_result(snapshot, now=now, warning=ENRICHMENT_FAILED)
+    progress, summary = found.progress_summary, found.workflow_summary
+    return run_result(
+        snapshot,
+        now=now,
+        steps=[step_result(step) for step in found.steps] if with_steps else None,
+        progress_summary=None if progress is None else progress_result(progress),
+        final_result=_cut(found.final_result),
+        workflow_summary=None if summary is None else summary_result(summary),
+    )
+
+
+def run_result(snapshot: RunSnapshot, *, now: datetime, **more: Any) -> RunResult:
+    """A run; `more` are fields that are not in its row."""
     run = snapshot.run
     state = state_of(snapshot, PLAIN)
     ended = run.completed_at or now
@@ -161,8 +176,7 @@ def run_result(
         files_changed=run.diff.file_count if run.diff else None,
         commits=run.diff.commit_count if run.diff else None,
         error=_cut(run.error_message),
-        result=_cut(run.result) if with_details else None,
-        steps=[_step_result(step) for step in snapshot.steps] if with_steps else None,
+        **more,
     )
 
 
@@ -194,16 +208,6 @@ def kill_result(run: Run, kill: Termination, summary: str) -> KillResult:
         proof_by=kill.proof_by.value if kill.proof_by else None,
         processes_seen=kill.processes_seen,
         survivors=[f"{one.name} ({one.pid})" for one in kill.survivors],
-    )
-
-
-def _step_result(step: Step) -> StepResult:
-    return StepResult(
-        step_id=step.step_id,
-        name=step.name,
-        status=step.status.value,
-        duration_seconds=None if step.duration is None else step.duration.total_seconds(),
-        tool_calls=step.tool_calls,
     )
 
 

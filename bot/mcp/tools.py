@@ -22,6 +22,7 @@ from bot.mcp.results import (
     kill_result,
     run_result,
     started_result,
+    status_result,
 )
 from core.domain.actor import Actor
 from core.domain.feed import ChangeKind
@@ -38,6 +39,7 @@ from core.domain.runs.snapshot import RunSnapshot
 from core.services.context import Clock
 from core.services.feed import FeedService
 from core.services.runs.runs import RunService
+from core.services.runs.status import StatusService
 
 Watch = Callable[[RunSnapshot], Awaitable[None]]
 FindPlace = Callable[[], Place | None]
@@ -54,6 +56,7 @@ class Tools:
     """
 
     runs: RunService
+    statuses: StatusService
     feed: FeedService
     clock: Clock
     place: FindPlace = lambda: None
@@ -83,7 +86,11 @@ class Tools:
         seen = await self._wait(
             seen, by=by, watch=watch, seconds=given.wait_seconds, is_over=_is_over
         )
-        return run_result(seen, now=self.clock(), with_steps=given.include_steps)
+        run_id = seen.run.run_id
+        report = await self.statuses.status(run_id, by=by)
+        if report.run.version != seen.run.version:
+            seen = await self.runs.snapshot(run_id, by=by)
+        return status_result(seen, report, now=self.clock(), with_steps=given.include_steps)
 
     async def list_runs(self, given: ListRuns, *, by: Actor) -> RunsResult:
         """The newest runs."""
@@ -94,7 +101,7 @@ class Tools:
         )
         found = await self.runs.list_runs(run_filter, by=by, limit=given.limit)
         now = self.clock()
-        return RunsResult(runs=[run_result(one, now=now, with_details=False) for one in found])
+        return RunsResult(runs=[run_result(one, now=now) for one in found])
 
     async def continue_workflow(self, given: ContinueWorkflow, *, by: Actor) -> StartedResult:
         """Start the next run of a session."""

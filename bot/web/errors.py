@@ -117,17 +117,28 @@ API_HEADERS: Mapping[str, str] = MappingProxyType(
 
 
 def failure_response(error: Exception, request: web.Request) -> web.Response:
-    """Log a defect with a reference, and answer with that alone."""
+    """Log a defect in the handler of a request with a reference, and answer with that alone."""
+    return defect_response(error, method=request.method, route=_pattern_of(request))
+
+
+def defect_response(error: BaseException | None, *, method: str, route: str) -> web.Response:
+    """Log a defect with a reference, and answer with that alone.
+
+    Args:
+        error: What was raised; `None` if it is being handled just now.
+        method: The request's method.
+        route: The pattern of the route; empty if it is unknown.
+    """
     reference = uuid4().hex[:12]
     log.error(
         "request failed, reference %s",
         reference,
-        exc_info=error,
+        exc_info=error or True,
         extra={
             "event": "http_request.failed",
             "reference": reference,
-            "method": request.method,
-            "route": _pattern_of(request),
+            "method": method,
+            "route": route,
         },
     )
     answer = ErrorAnswer(
@@ -137,19 +148,6 @@ def failure_response(error: Exception, request: web.Request) -> web.Response:
         details={"reference": reference},
     )
     return json_response(answer, status=HTTPStatus.INTERNAL_SERVER_ERROR)
-
-
-@web.middleware
-async def error_shape(request: web.Request, handler: Any) -> web.StreamResponse:
-    """Give aiohttp's own refusals the shape of all errors: of the API, and of unknown addresses."""
-    try:
-        response: web.StreamResponse = await handler(request)
-    except web.HTTPException as error:
-        is_unknown = request.match_info.http_exception is not None
-        if error.status < 400 or not (is_unknown or request.path.startswith(API_ROOT)):
-            raise
-        return http_error_response(error)
-    return response
 
 
 def http_error_response(error: web.HTTPException) -> web.Response:
@@ -162,6 +160,29 @@ def http_error_response(error: web.HTTPException) -> web.Response:
         ErrorAnswer(error=code, message=message),
         status=error.status,
         headers={} if allowed is None else {hdrs.ALLOW: allowed},
+    )
+
+
+def malformed_response(*, is_too_long: bool) -> web.Response:
+    """The answer to what is not valid HTTP."""
+    words = (
+        "A line or a header of the request is too long."
+        if is_too_long
+        else "The request is not valid HTTP."
+    )
+    return json_response(
+        ErrorAnswer(error="bad_request", message=words), status=HTTPStatus.BAD_REQUEST
+    )
+
+
+def unreadable_body_response() -> web.Response:
+    """The answer to a body that is not as the headers say, or that did not arrive."""
+    return json_response(
+        ErrorAnswer(
+            error="unreadable_body",
+            message="The body did not arrive as its headers say. Send the request again.",
+        ),
+        status=HTTPStatus.BAD_REQUEST,
     )
 
 

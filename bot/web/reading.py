@@ -53,10 +53,18 @@ async def read_body(request: web.Request, model: type[ModelT]) -> ModelT:
         InvalidJson: If it is not JSON.
         InvalidRequest: If a value in it is not valid.
         HTTPRequestEntityTooLarge: If it is too long.
+        RequestPayloadError: If it is not as the headers say, or the client has gone.
     """
+    if (request.content_length or 0) > request.client_max_size:
+        raise web.HTTPRequestEntityTooLarge(
+            max_size=request.client_max_size, actual_size=request.content_length
+        )
     if request.headers.get(hdrs.CONTENT_ENCODING, "identity").lower() != "identity":
         raise UnsupportedBody("A compressed body is not read.")
-    raw = await request.read()
+    try:
+        raw = await request.read()
+    except ConnectionError as error:
+        raise web.RequestPayloadError("the client has gone") from error
     if not raw.strip():
         return _validated({}, model, "body")
     is_json = request.content_type == _JSON_TYPE or request.content_type.endswith("+json")

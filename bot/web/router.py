@@ -84,7 +84,8 @@ def _handler(route: AnyRoute, authentication: Authentication, auditor: Auditor) 
             return _success(route, request, answer)
         except OpsError as error:
             return error_response(error)
-        except web.HTTPException:
+        except (web.HTTPException, web.RequestPayloadError):
+            # The server answers them.
             raise
         except Exception as error:  # noqa: BLE001 - the end of the request, which logs it
             return failure_response(error, request)

@@ -61,7 +61,9 @@ async def test_strange_arguments_are_answered(database: Database, tmp_path: Path
         async def actor_of(_: Context) -> Actor:
             return actor
 
-        tools = Tools(runs=backend.runs, feed=backend.feed, clock=utc_now)
+        tools = Tools(
+            runs=backend.runs, statuses=backend.statuses, feed=backend.feed, clock=utc_now
+        )
         listed = tool_list(backend.runs.workflows)
         known = [(await harness.start("x")).run_id for _ in range(3)]
         failed, succeeded = [], 0

@@ -17,7 +17,8 @@ from mcp.client.streamable_http import streamable_http_client
 
 from bot.assembly.backend import utc_now
 from bot.assembly.serve import web_server
-from bot.mcp.http import PATH, McpEndpoint, security_settings
+from bot.mcp.http import PATH, McpEndpoint
+from bot.mcp.streamable_http import security_settings
 from bot.mcp.tools import Tools
 from core.domain.actor import Actor, Origin, Role
 from core.store import audit
@@ -54,7 +55,7 @@ async def authenticate(request: web.Request) -> Actor | web.StreamResponse:
 @asynccontextmanager
 async def serving(harness: CoreHarness) -> AsyncIterator[str]:
     backend = harness.backend
-    tools = Tools(runs=backend.runs, feed=backend.feed, clock=utc_now)
+    tools = Tools(runs=backend.runs, statuses=backend.statuses, feed=backend.feed, clock=utc_now)
     endpoint = McpEndpoint(tools, authenticate, version="1", public_url="https://box.example.com/x")
     app = web.Application()
     app.add_routes(endpoint.routes())

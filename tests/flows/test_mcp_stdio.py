@@ -117,11 +117,13 @@ async def test_a_client_starts_a_run_and_waits_for_its_report(
     assert (status["status"], status["stop_reason"]) == ("completed", "success")
     assert (status["turns"], status["tool_calls"]) == (run.turns, run.tool_calls)
     assert status["cost_usd"] == float(run.cost_usd or 0)
-    assert status["result"] == run.result
-    assert "Summary" in status["result"]
-    assert [step["status"] for step in status["steps"]]
+    assert status["final_result"] == run.result
+    assert "Summary" in status["final_result"]
+    assert {step["status"] for step in status["steps"]} == {"completed"}
+    assert status["workflow_summary"]["total_steps_completed"] == len(status["steps"])
+    assert status["progress_summary"] is None
     assert [one["run_id"] for one in listed["runs"]] == [run.run_id]
-    assert listed["runs"][0]["result"] is None
+    assert listed["runs"][0]["final_result"] is None
     turns = [progress for progress, _, _ in reported]
     assert turns
     assert turns == sorted(set(turns))

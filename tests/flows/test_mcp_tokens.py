@@ -19,7 +19,6 @@ from bot.assembly.web.mcp import by_token
 from bot.mcp.http import PATH, McpEndpoint
 from bot.mcp.tools import Tools
 from bot.web.authentication import Authentication
-from bot.web.errors import error_shape
 from core.domain.actor import SYSTEM, Origin, Role
 from core.domain.runs.request import Place
 from core.domain.token import NewToken
@@ -42,13 +41,19 @@ NEVER_MADE = "sbx_" + "0" * 43
 @asynccontextmanager
 async def serving(harness: CoreHarness) -> AsyncIterator[str]:
     backend = harness.backend
-    tools = Tools(runs=backend.runs, feed=backend.feed, clock=utc_now, place=lambda: CHANNEL)
+    tools = Tools(
+        runs=backend.runs,
+        statuses=backend.statuses,
+        feed=backend.feed,
+        clock=utc_now,
+        place=lambda: CHANNEL,
+    )
     members = FakeMembers(backend.people, {"U1": Role.RUNNER})
     authentication = Authentication(
         tokens=backend.tokens, members=members, auditor=backend.people, origin=Origin.MCP
     )
     endpoint = McpEndpoint(tools, by_token(authentication, backend.people), version="1")
-    app = web.Application(client_max_size=1024 * 1024, middlewares=[error_shape])
+    app = web.Application(client_max_size=1024 * 1024)
     app.add_routes(endpoint.routes())
     app.cleanup_ctx.append(endpoint.lifespan)
     async with web_server(app, host="127.0.0.1", port=0) as url:

@@ -27,11 +27,69 @@ def loaded(module: str) -> set[str]:
 
 
 @pytest.mark.parametrize(
-    "module", ["bot.cli.main", "bot.assembly.app", "bot.assembly.web.monitoring"]
+    "module",
+    [
+        "bot.cli.main",
+        "bot.assembly.app",
+        "bot.assembly.web.api",
+        "bot.assembly.web.mcp",
+        "bot.assembly.web.monitoring",
+    ],
 )
 def test_what_starts_every_process_loads_no_heavy_library(module: str) -> None:
     assert loaded(module) == set()
 
 
-def test_the_mcp_server_loads_its_own_only() -> None:
-    assert loaded("bot.mcp.server") == {"mcp"}
+@pytest.mark.parametrize("module", ["bot.mcp.streamable_http", "bot.cli.mcp_server"])
+def test_the_mcp_server_loads_its_own_only(module: str) -> None:
+    assert loaded(module) == {"mcp"}
+
+
+def test_what_a_bot_loads_is_without_the_mcp_library() -> None:
+    # A bot is these two: what every process has, and Slack's side.
+    assert loaded("bot.slack.service, bot.assembly.web.mcp, bot.assembly.app") == {"slack_bolt"}
+
+
+_FIRST_REQUESTS = """
+import asyncio, sys
+from http import HTTPStatus
+import aiohttp
+from aiohttp import web
+from bot.assembly.serve import web_server
+from bot.mcp.http import McpEndpoint
+from core.domain.actor import Actor, Origin, Role
+
+async def authenticate(request):
+    if "Authorization" not in request.headers:
+        return web.Response(status=HTTPStatus.UNAUTHORIZED)
+    return Actor(role=Role.VIEWER, origin=Origin.MCP)
+
+async def main():
+    endpoint = McpEndpoint(None, authenticate, version="1")
+    app = web.Application()
+    app.add_routes(endpoint.routes())
+    app.cleanup_ctx.append(endpoint.lifespan)
+    async with web_server(app, host="127.0.0.1", port=0) as url, aiohttp.ClientSession() as http:
+        for headers in ({}, {"Authorization": "Bearer x"}):
+            async with http.post(f"{url}/mcp", data=b"{}", headers=headers) as answer:
+                print(answer.status, "mcp" in sys.modules)
+
+asyncio.run(main())
+"""
+
+
+def test_the_first_request_with_a_token_loads_the_mcp_library() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", _FIRST_REQUESTS],
+        cwd=_ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=240,
+    )
+
+    refused, answered = done.stdout.splitlines()
+    assert refused == "401 False"
+    # What it says to `{}` is that it is no request.
+    assert answered.split() == ["400", "True"]
+    assert done.stderr == ""

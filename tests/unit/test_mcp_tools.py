@@ -149,14 +149,14 @@ def test_what_is_unknown_is_null() -> None:
     )
 
 
-def test_the_cost_is_exact_and_a_long_report_is_cut() -> None:
+def test_the_cost_is_exact_and_a_long_text_is_cut() -> None:
     run = make_run(
         status=RunStatus.FAILED,
         stop_reason=StopReason.MAX_TURNS,
         cost_usd=Decimal("1.4468734"),
         turns=30,
         max_turns=30,
-        result="x" * 30_000,
+        error_message="x" * 30_000,
         started_at=NOW - timedelta(seconds=90),
         completed_at=NOW - timedelta(seconds=30),
     )
@@ -166,7 +166,7 @@ def test_the_cost_is_exact_and_a_long_report_is_cut() -> None:
     assert found.cost_usd == 1.4468734
     assert found.elapsed_seconds == 60
     assert found.summary.startswith("Stopped at its turn limit (30/30), not finished")
-    assert (found.result or "").endswith("\n… (10,000 more characters)")
+    assert (found.error or "").endswith("\n… (10,000 more characters)")
     assert found.can_continue
 
 

@@ -175,6 +175,21 @@ def test_the_pace_of_a_plan_counts_where_durations_differ() -> None:
     assert half.at == NOW + seconds(180)
 
 
+def test_the_last_run_that_was_longer_counts_less_than_the_pace_of_many() -> None:
+    past = [
+        PastRun(duration=seconds(10 * n), steps=2, step_ends=(seconds(5 * n), seconds(10 * n)))
+        for n in (1, 5, 20, 50)
+    ]
+
+    half = guess(past, 300, count=StepCount(done=1, total=2), last_step_end=seconds(290))
+    without_steps = guess(past, 300)
+
+    assert half is not None
+    assert half.at == NOW + seconds(580)
+    assert without_steps is not None
+    assert without_steps.at == NOW + seconds(500)
+
+
 def test_runs_like_this_one_count_if_there_are_enough() -> None:
     first = [PastRun(duration=seconds(100))] * 3
     continued = [PastRun(duration=seconds(20), is_continuation=True)] * 3

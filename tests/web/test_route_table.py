@@ -11,7 +11,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from bot.web.authentication import ADMISSION_SECONDS
-from bot.web.route import API_ROOT, AnyRoute
+from bot.web.route import API_ROOT, AnyRoute, Method
 from core.domain.actor import SYSTEM, Role
 from core.store import audit
 from tests.api import ApiHarness, Reply
@@ -66,6 +66,9 @@ async def test_every_route_refuses_a_missing_an_unknown_an_expired_and_a_revoked
                 assert (reply.status, reply.error) == (401, "unauthenticated"), route.name
                 assert reply.body["details"] == {"problem": problem}
                 assert reply.headers["WWW-Authenticate"].startswith("Bearer")
+                if route.method is Method.GET:
+                    head = await api.call("HEAD", address_of(route), token)
+                    assert head.status == 401, route.name
 
 
 async def test_every_route_refuses_too_small_a_role_and_the_audit_has_it(api: ApiHarness) -> None:

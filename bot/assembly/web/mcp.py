@@ -31,7 +31,13 @@ def mcp_endpoint(backend: Backend, slack: SlackService) -> McpEndpoint:
         return None if channel is None else slack.place(channel)
 
     return McpEndpoint(
-        Tools(runs=backend.runs, feed=backend.feed, clock=utc_now, place=place),
+        Tools(
+            runs=backend.runs,
+            statuses=backend.statuses,
+            feed=backend.feed,
+            clock=utc_now,
+            place=place,
+        ),
         by_token(
             Authentication(
                 tokens=backend.tokens, members=slack, auditor=backend.people, origin=Origin.MCP

@@ -30,6 +30,7 @@ from bot.web.route import (
     Route,
 )
 from bot.words import counts
+from bot.words.runs.enrichment import ENRICHMENT_FAILED
 from bot.words.runs.log_lines import log_line
 from core.domain.actor import Action, Actor, Role
 from core.domain.runs.outcome import Outcome, OutcomeReason
@@ -39,7 +40,6 @@ from core.services.runs.status import StatusReport
 # As many as the older API named.
 _RECENT_STEPS = 5
 _EXIT_CODES = {RunStatus.COMPLETED: 0, RunStatus.FAILED: 1, RunStatus.KILLED: 1}
-ENRICHMENT_FAILED = "The steps and the result could not be read just now; everything else holds."
 
 
 class StatusQuery(LenientParameters):

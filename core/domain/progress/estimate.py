@@ -76,16 +76,21 @@ class Estimate:
 
 @dataclass(frozen=True)
 class _Guess:
-    """Quartiles of a run's whole duration in seconds."""
+    """Quartiles of a run's whole duration in seconds.
+
+    Attributes:
+        is_alone: Whether they are those of one run, which has no spread: any other guess is better.
+    """
 
     first: float
     median: float
     third: float
     runs: int
+    is_alone: bool = False
 
     @property
     def spread(self) -> float:
-        return (self.third - self.first) / self.median
+        return math.inf if self.is_alone else (self.third - self.first) / self.median
 
 
 def task_key(task: str) -> str:
@@ -169,7 +174,8 @@ def _guess(seconds: Sequence[float], elapsed: float) -> _Guess | None:
     if not possible:
         return None
     if len(possible) == 1:
-        return _Guess(possible[0], possible[0], possible[0], len(seconds))
+        (only,) = possible
+        return _Guess(only, only, only, len(seconds), is_alone=True)
     # As of a sample: the quartiles of all runs are farther apart than those of a few.
     first, median, third = statistics.quantiles(possible, n=4)
     return _Guess(max(first, elapsed), median, third, len(seconds))

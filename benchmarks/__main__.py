@@ -12,7 +12,16 @@ import inspect
 import os
 import platform
 
-from benchmarks import acknowledgement, drawing, idle, isolation, kill, kill_big, spine_overhead
+from benchmarks import (
+    acknowledgement,
+    drawing,
+    idle,
+    isolation,
+    kill,
+    kill_big,
+    spine_overhead,
+    streams,
+)
 
 _BENCHMARKS = {
     "spine_overhead": spine_overhead.measure,
@@ -22,6 +31,7 @@ _BENCHMARKS = {
     "isolation": isolation.measure,
     "kill": kill.measure,
     "kill-big": kill_big.measure,
+    "streams": streams.measure,
 }
 
 

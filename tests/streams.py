@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,8 +15,8 @@ from bot.web.route import API_ROOT
 from core.domain.runs.event import EventKind, EventRecord
 from core.domain.runs.run import Run
 from core.store import events
-from core.store.runs import runs
 from core.store.database.engine import Database
+from core.store.runs import runs
 from tests.api import CONSOLE, ApiHarness
 from tests.database import NOW
 from tests.limits import limit
@@ -121,6 +122,14 @@ async def add_events(database: Database, run: Run, *texts: str) -> None:
             1,
             [EventRecord(kind=EventKind.AGENT_TEXT, at=NOW, data={"text": one}) for one in texts],
         )
+
+
+async def until(holds: Callable[[], object]) -> None:
+    """Wait until something holds inside of the server."""
+    async with limit(10):
+        # What ends there tells nobody.
+        while not holds():  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
 
 
 def texts_of(received: list[Received]) -> list[str]:

@@ -13,7 +13,7 @@ from core.store.database.engine import Database
 from tests.api import CONSOLE, ApiHarness, open_api
 from tests.database import running_run
 from tests.limits import limit
-from tests.streams import add_events
+from tests.streams import add_events, until
 
 
 @pytest.fixture
@@ -23,9 +23,7 @@ async def token(api: ApiHarness) -> str:
 
 async def until_waiting(api: ApiHarness) -> None:
     """Return when a request waits for a change."""
-    async with limit(10):
-        while not (api.gate.open_count and any(api.watches._watched.values())):
-            await asyncio.sleep(0.01)
+    await until(lambda: api.gate.open_count and api.watches._watched)
 
 
 async def test_a_status_that_is_known_is_answered_when_it_changes(

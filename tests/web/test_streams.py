@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import AsyncExitStack
 from datetime import timedelta
+from typing import Any
 
 import pytest
+from sqlalchemy import event, text
 
 from bot.web.streams.limits import StreamLimits
 from core.domain.actor import SYSTEM, Role
@@ -15,7 +18,7 @@ from core.store.runs import runs
 from tests.api import CONSOLE, ApiHarness, open_api
 from tests.database import NOW, running_run, stored_run
 from tests.limits import limit
-from tests.streams import add_events, open_stream, texts_of
+from tests.streams import add_events, open_stream, texts_of, until
 
 
 @pytest.fixture
@@ -253,10 +256,12 @@ async def test_a_revoked_token_and_a_lost_role_end_streams(api: ApiHarness) -> N
 
 async def test_an_expiring_token_ends_its_stream(api: ApiHarness) -> None:
     run = await running_run(api.database)
-    token = await api.token("short", Role.VIEWER, lifetime=timedelta(seconds=2))
+    token = await api.token("short", Role.VIEWER, lifetime=timedelta(hours=1))
 
     async with open_stream(api, run.run_id, token) as stream:
         await stream.until("status")
+        async with api.database.sessions.begin() as session:
+            await session.execute(text("UPDATE api_tokens SET expires_at = now()"))
         rest = await stream.rest()
 
     assert rest == []
@@ -279,10 +284,8 @@ async def test_streams_are_limited_for_each_token_and_in_all(database: Database)
             too_many = await api.get(path, tokens[0])
             full = await api.get(path, tokens[1])
             status = await api.get(f"{CONSOLE}/run/{run.run_id}/status", tokens[0])
-        async with limit(10):
-            # The places of those who left are free soon.
-            while api.gate.open_count:
-                await asyncio.sleep(0.01)
+        # The places of those who left are free soon.
+        await until(lambda: not api.gate.open_count)
         async with open_stream(api, run.run_id, tokens[0]) as again:
             await again.until("status")
 
@@ -293,19 +296,35 @@ async def test_streams_are_limited_for_each_token_and_in_all(database: Database)
     assert status.status == 200
 
 
-async def test_nothing_is_read_while_nothing_changes(api: ApiHarness, token: str) -> None:
+async def test_a_run_is_read_once_for_all_its_watchers_and_not_while_nothing_changes(
+    api: ApiHarness, token: str
+) -> None:
     run = await running_run(api.database)
-    async with (
-        open_stream(api, run.run_id, token) as one,
-        open_stream(api, run.run_id, token) as two,
-    ):
-        await one.until("status")
-        await two.until("status")
-        await add_events(api.database, run, "x")
-        assert (await one.until("event")).data == (await two.until("event")).data
-        assert len(api.watches._watched) == 1
+    statements: list[str] = []
 
-    async with limit(10):
-        while api.watches._watched:
-            await asyncio.sleep(0.01)
+    def note(*statement: Any) -> None:
+        statements.append(statement[2])
+
+    async with AsyncExitStack() as stack:
+        streams = [
+            await stack.enter_async_context(open_stream(api, run.run_id, token)) for _ in range(8)
+        ]
+        for stream in streams:
+            await stream.until("status")
+        engine = api.database.engine.sync_engine
+        event.listen(engine, "before_cursor_execute", note)
+        try:
+            # The tokens are checked several times meanwhile.
+            await asyncio.sleep(0.5)
+            idle, statements = statements, []
+            await add_events(api.database, run, "x")
+            seen = [(await stream.until("event")).data["text"] for stream in streams]
+        finally:
+            event.remove(engine, "before_cursor_execute", note)
+
+    assert not [one for one in idle if "run_events" in one]
+    assert seen == ["agent: x"] * 8
+    reads = [one for one in statements if "SELECT run_events" in one]
+    assert 1 <= len(reads) < 4
+    await until(lambda: not api.watches._watched)
     assert api.watches._tasks is None

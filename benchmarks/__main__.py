@@ -13,7 +13,16 @@ import os
 import platform
 from typing import Any
 
-from benchmarks import acknowledgement, drawing, idle, isolation, kill, kill_big, spine_overhead
+from benchmarks import (
+    acknowledgement,
+    drawing,
+    idle,
+    isolation,
+    kill,
+    kill_big,
+    spine_overhead,
+    streams,
+)
 from benchmarks.api import speed
 
 _BENCHMARKS = {
@@ -25,6 +34,7 @@ _BENCHMARKS = {
     "kill": kill.measure,
     "kill-big": kill_big.measure,
     "api": speed.measure,
+    "streams": streams.measure,
 }
 
 

@@ -46,12 +46,14 @@ class BenchEnvironment:
     """A running Signalbox and the services around it.
 
     Attributes:
+        url: The base URL of Signalbox's web server.
         folder: For files of a benchmark; removed at the end.
         database: The rows, over the benchmark's own connection.
         signalbox: The process of `signalbox up`, `signalbox bot` or `signalbox worker`.
         is_isolated: Whether it must run its agents in namespaces of their own.
     """
 
+    url: str
     folder: Path
     model_url: str
     sandbox: Sandbox
@@ -183,6 +185,7 @@ async def open_bench(
         await wait_until_ready(f"http://127.0.0.1:{port}/readyz", process)
         database = await stack.enter_async_context(open_database(dsn, pool_size=2))
         yield BenchEnvironment(
+            url=f"http://127.0.0.1:{port}",
             folder=folder,
             model_url=model_url,
             sandbox=sandbox,

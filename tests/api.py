@@ -20,6 +20,9 @@ from bot.web.authentication import Authentication
 from bot.web.health import Health, health_routes
 from bot.web.route import API_ROOT, AnyRoute
 from bot.web.router import api_routes
+from bot.web.streams.gate import StreamGate
+from bot.web.streams.limits import StreamLimits
+from bot.web.streams.server_sent import HEARTBEAT_INTERVAL
 from core.agent.definitions.catalog import load_catalog
 from core.domain.actor import SYSTEM, Actor, Identity, Origin, Role
 from core.domain.errors import Forbidden
@@ -28,12 +31,14 @@ from core.domain.runs.request import Place
 from core.domain.token import NewToken
 from core.services.audit import AuditService
 from core.services.context import ServiceContext
+from core.services.feed import FeedService
 from core.services.fleet.fleet import FleetService
 from core.services.people import PeopleService
 from core.services.runs.listing import RunListService
 from core.services.runs.records import RunRecordService
 from core.services.runs.runs import RunService
 from core.services.runs.status import StatusService
+from core.services.runs.watching.service import RunWatchService
 from core.services.sessions import SessionService
 from core.services.stats import StatsService
 from core.services.tokens import TokenService
@@ -99,6 +104,8 @@ class ApiHarness:
     health: Health
     place: list[Place]
     host: str
+    gate: StreamGate
+    watches: RunWatchService
 
     async def token(
         self,
@@ -131,7 +138,9 @@ class ApiHarness:
         is_whole = path.startswith("http")
         url = yarl.URL(path, encoded=True) if is_whole else f"{API_ROOT}{path}"
         async with self.client.request(method, url, headers=headers, **options) as response:
-            text = await response.text()
+            # A stream does not end, and is read by `tests/streams.py`.
+            is_stream = response.content_type == "text/event-stream"
+            text = "" if is_stream else await response.text()
             is_json = response.content_type == "application/json"
             return Reply(
                 status=response.status,
@@ -142,8 +151,23 @@ class ApiHarness:
 
 
 @asynccontextmanager
-async def open_api(database: Database) -> AsyncIterator[ApiHarness]:
-    """Serve the API on a free port."""
+async def open_api(
+    database: Database,
+    *,
+    limits: StreamLimits | None = None,
+    heartbeat: timedelta = HEARTBEAT_INTERVAL,
+    check_seconds: float = 0.1,
+    port: int = 0,
+) -> AsyncIterator[ApiHarness]:
+    """Serve the API, on a free port unless one is given.
+
+    Args:
+        database: The rows.
+        limits: Of streams.
+        heartbeat: Of streams.
+        check_seconds: Between two checks of the tokens of streams.
+        port: To start a server again at the same address.
+    """
     context = ServiceContext(database, utc_now)
     catalog = load_catalog(None)
     people = PeopleService(context)
@@ -151,12 +175,15 @@ async def open_api(database: Database) -> AsyncIterator[ApiHarness]:
     tokens = TokenService(context)
     health = Health()
     place: list[Place] = []
+    statuses = StatusService(context)
+    watches = RunWatchService(context, FeedService(context), statuses)
     table = api_table(
         ApiServices(
             runs=RunService(
                 context, catalog, repositories=RepositoryPolicy(local=(Path("/srv/git"),))
             ),
-            statuses=StatusService(context),
+            statuses=statuses,
+            watches=watches,
             records=RunRecordService(context),
             lists=RunListService(context, catalog),
             sessions=SessionService(context),
@@ -166,20 +193,30 @@ async def open_api(database: Database) -> AsyncIterator[ApiHarness]:
             health=health,
             place=lambda: place[0] if place else None,
             clock=utc_now,
+            heartbeat=heartbeat,
         )
+    )
+    authentication = Authentication(tokens=tokens, members=members, auditor=people)
+    gate = StreamGate(
+        authentication=authentication,
+        limits=limits or StreamLimits(),
+        check_seconds=check_seconds,
+        member_check_seconds=check_seconds,
     )
     app = web.Application(client_max_size=1024 * 1024)
     app.add_routes(health_routes(health))
     app.add_routes(
         api_routes(
             table,
-            authentication=Authentication(tokens=tokens, members=members, auditor=people),
+            authentication=authentication,
             auditor=people,
+            gate=gate,
             public_url="https://signalbox.example.com",
         )
     )
+    app.on_shutdown.append(gate.close)
     async with (
-        web_server(app, host="127.0.0.1", port=0) as url,
+        web_server(app, host="127.0.0.1", port=port) as url,
         aiohttp.ClientSession(base_url=url) as client,
     ):
         yield ApiHarness(
@@ -192,4 +229,6 @@ async def open_api(database: Database) -> AsyncIterator[ApiHarness]:
             health=health,
             place=place,
             host=url.removeprefix("http://"),
+            gate=gate,
+            watches=watches,
         )

@@ -282,10 +282,10 @@ def _web(
     app.add_routes([*health_routes(health), metrics])
     if slack is not None:
         # A process that only runs a worker serves neither API nor MCP, and does not load them.
-        from bot.assembly.web.api import routes_of_api  # noqa: PLC0415
+        from bot.assembly.web.api import add_api  # noqa: PLC0415
         from bot.assembly.web.mcp import mcp_endpoint  # noqa: PLC0415
 
-        app.add_routes(routes_of_api(backend, health, slack))
+        add_api(app, backend, health, slack)
         endpoint = mcp_endpoint(backend, slack)
         app.add_routes(endpoint.routes())
         app.cleanup_ctx.append(endpoint.lifespan)

@@ -32,6 +32,7 @@ from core.services.runs.recent_runs import RecentRuns
 from core.services.runs.records import RunRecordService
 from core.services.runs.runs import RunService
 from core.services.runs.status import StatusService
+from core.services.runs.watching.service import RunWatchService
 from core.services.sessions import SessionService
 from core.services.stats import StatsService
 from core.services.threads import ThreadService
@@ -78,6 +79,7 @@ class Backend:
     people: PeopleService
     tokens: TokenService
     statuses: StatusService
+    watches: RunWatchService
     records: RunRecordService
     run_lists: RunListService
     sessions: SessionService
@@ -183,6 +185,7 @@ async def open_backend(
         config = settings.config
         runs = RunService(work, catalog, config.worker.on_lost, config.repositories.policy)
         feed = FeedService(work)
+        statuses = StatusService(work, RecentRuns(config.status.limits))
         yield Backend(
             settings=settings,
             database=database,
@@ -198,7 +201,8 @@ async def open_backend(
             intake=IntakeService(work),
             people=PeopleService(work),
             tokens=TokenService(work),
-            statuses=StatusService(work, RecentRuns(config.status.limits)),
+            statuses=statuses,
+            watches=RunWatchService(work, feed, statuses),
             records=RunRecordService(work),
             run_lists=RunListService(work, catalog),
             sessions=SessionService(work),

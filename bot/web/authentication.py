@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 from weakref import WeakValueDictionary
@@ -31,6 +31,10 @@ class TokenChecker(Protocol):
 
     async def authenticate(self, secret: str) -> ApiToken:
         """The valid token with this text."""
+        ...
+
+    async def still_valid(self, digests: Collection[str]) -> Mapping[str, ApiToken]:
+        """Those of these tokens that are valid now, by digest."""
         ...
 
 
@@ -95,6 +99,29 @@ class Authentication:
                     admitted = await self._admit(secret, digest, action)
                     self._admitted[digest] = admitted
         return admitted
+
+    async def check_again(self, digests: Collection[str]) -> Mapping[str, ApiToken]:
+        """Those of some tokens that are still valid, by digest; the database is asked once.
+
+        Raises:
+            Unavailable: If the database cannot be reached.
+        """
+        return await self.tokens.still_valid(digests)
+
+    def forget(self, digest: str) -> None:
+        """Admit no further request with a token only because of an earlier one."""
+        self._admitted.pop(digest, None)
+
+    async def role_of(self, token: ApiToken) -> Role:
+        """The present role of a valid token; `NONE` if its member may not use Signalbox any more.
+
+        Raises:
+            Unavailable: If the database or Slack cannot be reached.
+        """
+        try:
+            return (await self._actor(token)).role
+        except Forbidden:
+            return Role.NONE
 
     async def _admit(self, secret: str, digest: str, action: Action) -> Actor:
         try:

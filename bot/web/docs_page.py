@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping
 from html import escape
 from typing import Any
 
+from bot.web.openapi import EVENT_STREAM
+
 _STYLE = """
 :root { color-scheme: light dark; font: 16px/1.5 system-ui, sans-serif; }
 body { max-width: 60rem; margin: 0 auto; padding: 1rem; }
@@ -83,7 +85,10 @@ def _section(method: str, path: str, operation: Mapping[str, Any]) -> Iterator[s
 
 
 def _content(part: Mapping[str, Any]) -> str:
-    return _type_of(part["content"]["application/json"]["schema"])
+    content = part["content"]
+    if EVENT_STREAM in content:
+        return f"events with the data of {_type_of(content[EVENT_STREAM]['x-event-data'])}"
+    return _type_of(content["application/json"]["schema"])
 
 
 def _type_of(schema: Mapping[str, Any]) -> str:

@@ -12,7 +12,13 @@ from uuid import uuid4
 from aiohttp import hdrs, web
 
 from bot.web.advice import ADVICE
-from bot.web.request_errors import InvalidRequest, KeyReused, RoleTooLow, UnsupportedBody
+from bot.web.request_errors import (
+    InvalidRequest,
+    KeyReused,
+    RoleTooLow,
+    TooManyStreams,
+    UnsupportedBody,
+)
 from bot.web.route import API_ROOT, ErrorAnswer
 from bot.words.advice import with_advice
 from core.domain.errors import (
@@ -34,6 +40,7 @@ API_VERSION = "1"
 # The first class of an error that stands here gives the status.
 _STATUSES: Mapping[type[OpsError], HTTPStatus] = MappingProxyType(
     {
+        TooManyStreams: HTTPStatus.TOO_MANY_REQUESTS,
         UnsupportedBody: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
         TokenRefused: HTTPStatus.UNAUTHORIZED,
         BadRequest: HTTPStatus.BAD_REQUEST,
@@ -54,10 +61,12 @@ _FACTS: Mapping[type[OpsError], tuple[str, ...]] = MappingProxyType(
         RoleTooLow: ("role", "needed_role"),
         SessionBusy: ("live_run_id",),
         TokenRefused: ("problem",),
+        TooManyStreams: ("allowed",),
         UnknownWorkflow: ("known", "nearest"),
     }
 )
 _RETRY_SECONDS = "5"
+_RETRIED = (HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS)
 # The words for aiohttp's own refusals; the others are rare enough for its own.
 _HTTP_ERRORS: Mapping[int, tuple[str, str]] = MappingProxyType(
     {
@@ -84,7 +93,7 @@ def error_response(error: OpsError) -> web.Response:
     headers: dict[str, str] = {}
     if status is HTTPStatus.UNAUTHORIZED:
         headers[hdrs.WWW_AUTHENTICATE] = 'Bearer realm="signalbox"'
-    if status is HTTPStatus.SERVICE_UNAVAILABLE:
+    if status in _RETRIED:
         headers[hdrs.RETRY_AFTER] = _RETRY_SECONDS
     answer = ErrorAnswer(
         error=error.code, message=with_advice(error, ADVICE), details=_facts_of(error)

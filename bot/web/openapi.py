@@ -14,6 +14,7 @@ from bot.web.route import (
     API_ROOT,
     ERROR_STATUSES,
     IDEMPOTENCY_HEADER,
+    LAST_EVENT_HEADER,
     MAX_KEY_CHARS,
     AnyRoute,
     ErrorAnswer,
@@ -21,6 +22,7 @@ from bot.web.route import (
     NoParameters,
 )
 
+EVENT_STREAM = "text/event-stream"
 _OPENAPI_VERSION = "3.1.0"
 _REFERENCE = "#/components/schemas/{model}"
 _DESCRIPTION = (
@@ -35,6 +37,13 @@ _IDEMPOTENCY_KEY: dict[str, Any] = {
     "required": False,
     "description": "The same for each repetition of a request, which then has no further effect.",
     "schema": {"type": "string", "pattern": "^[ -~]+$", "maxLength": MAX_KEY_CHARS},
+}
+_LAST_EVENT_ID: dict[str, Any] = {
+    "name": LAST_EVENT_HEADER,
+    "in": "header",
+    "required": False,
+    "description": "The id of the last event that is known; the stream goes on after it.",
+    "schema": {"type": "string"},
 }
 Schemas = Mapping[Any, Mapping[str, Any]]
 
@@ -110,6 +119,7 @@ def _operation(
         *_parameters(route.path_parameters, "path", references, components),
         *_parameters(route.query, "query", references, components),
         *([_IDEMPOTENCY_KEY] if route.method is Method.POST else []),
+        *([_LAST_EVENT_ID] if route.is_stream else []),
     ]
     operation: dict[str, Any] = {
         "operationId": route.name,
@@ -118,7 +128,8 @@ def _operation(
         "tags": [route.tag],
         "security": [] if route.is_public else _SECURITY,
         "responses": {
-            "200": _response("Success", references[route.answer, "serialization"]),
+            "200": _success(route, references),
+            **({"204": {"description": "Nothing more to stream"}} if route.is_stream else {}),
             **({"304": {"description": "Not Modified"}} if route.has_etag else {}),
             **{
                 str(int(status)): _response(status.phrase, references[ErrorAnswer, "serialization"])
@@ -148,7 +159,20 @@ def _error_statuses(route: AnyRoute) -> list[HTTPStatus]:
         needless |= {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}
     if not route.has_body:
         needless |= {HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.UNSUPPORTED_MEDIA_TYPE}
+    if not route.may_stay_open:
+        needless.add(HTTPStatus.TOO_MANY_REQUESTS)
     return [status for status in ERROR_STATUSES if status not in needless]
+
+
+def _success(route: AnyRoute, references: Schemas) -> dict[str, Any]:
+    """The answer of a route; of a stream, whose text no schema describes, also its events."""
+    schema = references[route.answer, "serialization"]
+    if not route.is_stream:
+        return _response("Success", schema)
+    return {
+        "description": "Server-sent events; `x-event-data` has the data of each by its name.",
+        "content": {EVENT_STREAM: {"schema": {"type": "string"}, "x-event-data": schema}},
+    }
 
 
 def _response(description: str, schema: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pydantic import ValidationError
 
 from core.domain.actor import Role
-from core.domain.errors import BadRequest, Conflict, Forbidden
+from core.domain.errors import BadRequest, Conflict, Forbidden, OpsError, Unavailable
 
 # A request can be wrong at thousands of places, and nobody reads them all.
 _MAX_PROBLEMS = 20
@@ -84,6 +84,45 @@ class KeyReused(Conflict):
             "new key for a new task.",
         )
         self.run_id = run_id
+
+
+class TooManyStreams(OpsError):
+    """The token has as many streams and waits open as one may have."""
+
+    code = "too_many_streams"
+
+    def __init__(self, allowed: int) -> None:
+        super().__init__(
+            f"more than {allowed} streams of one token",
+            user_message=f"This token has {allowed} streams open, which is the most it may have. "
+            "Close one first.",
+        )
+        self.allowed = allowed
+
+
+class StreamsFull(Unavailable):
+    """This process has as many streams and waits open as it may have."""
+
+    code = "streams_full"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "no place for another stream",
+            user_message="This server has as many streams open as it may have. Try again later, "
+            "or ask for the status instead.",
+        )
+
+
+class ServerStopping(Unavailable):
+    """This process stops, and begins no stream any more."""
+
+    code = "server_stopping"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "no stream while stopping",
+            user_message="This server is being stopped. Try again in some seconds.",
+        )
 
 
 class RoleTooLow(Forbidden):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from enum import StrEnum
 from http import HTTPStatus
@@ -16,6 +17,7 @@ API_ROOT = "/api/v1"
 # A repeated request with the same key has no further effect.
 IDEMPOTENCY_HEADER = "Idempotency-Key"
 MAX_KEY_CHARS = 128
+LAST_EVENT_HEADER = "Last-Event-ID"
 
 
 class Parameters(BaseModel):
@@ -87,6 +89,8 @@ class Call(Generic[PathT, QueryT, BodyT]):
     Attributes:
         request_key: The same for each repetition of a request with an `Idempotency-Key`, and
             unique otherwise.
+        last_event_id: The header `Last-Event-ID`; `None` if there is none.
+        known_etags: The marks of `If-None-Match`.
     """
 
     actor: Actor
@@ -94,6 +98,24 @@ class Call(Generic[PathT, QueryT, BodyT]):
     query: QueryT
     body: BodyT
     request_key: str
+    last_event_id: str | None = None
+    known_etags: frozenset[str] = frozenset()
+
+
+# A stream while it is open: the chunks to send; `None` if there is nothing to stream any more.
+OpenStream = AbstractAsyncContextManager[AsyncGenerator[bytes, None] | None]
+
+
+@dataclass(frozen=True)
+class Streaming(Generic[PathT, QueryT, BodyT]):
+    """The handler of a route that answers with server-sent events.
+
+    Attributes:
+        open: Opens the stream of a call; what it raises is answered like any error, because
+            nothing was sent yet.  The block lasts as long as the stream.
+    """
+
+    open: Callable[[Call[PathT, QueryT, BodyT]], OpenStream]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,8 +129,11 @@ class Route(Generic[PathT, QueryT, BodyT]):
         tag: The heading under which the document lists it.
         role: The lowest role that may call it; `NONE` needs no token.  Services check further.
         action: What a refusal for the role is audited as.
-        answer: What it answers if it succeeds, with the status 200.
+        answer: What it answers if it succeeds, with the status 200.  Of a stream: the data of its
+            events, each in the field that has the event's name.
         has_etag: Whether its answers have an `ETag`, and a repeated request can get 304.
+        waits: Tells from a query whether the answer may come late; such requests are limited like
+            streams.  `None` if it never does.
         omits_unset: Whether fields of the answer that were not set are left out.
         description: More for people, in the document; may be empty.
     """
@@ -124,8 +149,12 @@ class Route(Generic[PathT, QueryT, BodyT]):
     query: type[QueryT]
     body: type[BodyT]
     answer: type[Answer]
-    handler: Callable[[Call[PathT, QueryT, BodyT]], Awaitable[Answer | CheckedAnswer]]
+    handler: (
+        Callable[[Call[PathT, QueryT, BodyT]], Awaitable[Answer | CheckedAnswer]]
+        | Streaming[PathT, QueryT, BodyT]
+    )
     has_etag: bool = False
+    waits: Callable[[QueryT], bool] | None = None
     omits_unset: bool = False
     description: str = ""
 
@@ -133,6 +162,16 @@ class Route(Generic[PathT, QueryT, BodyT]):
     def has_body(self) -> bool:
         """Whether it reads a body."""
         return not issubclass(self.body, NoParameters)
+
+    @property
+    def is_stream(self) -> bool:
+        """Whether it answers with server-sent events."""
+        return isinstance(self.handler, Streaming)
+
+    @property
+    def may_stay_open(self) -> bool:
+        """Whether a request can last, so that there is a limit on how many do."""
+        return self.is_stream or self.waits is not None
 
     @property
     def is_public(self) -> bool:
@@ -167,5 +206,6 @@ ERROR_STATUSES = (
     HTTPStatus.CONFLICT,
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+    HTTPStatus.TOO_MANY_REQUESTS,
     HTTPStatus.SERVICE_UNAVAILABLE,
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from http import HTTPStatus
 from uuid import uuid4
 
@@ -15,17 +16,21 @@ from bot.web.docs_page import docs_page
 from bot.web.errors import API_HEADERS, error_response, failure_response
 from bot.web.openapi import document_of
 from bot.web.reading import read_body, read_path, read_query
-from bot.web.request_errors import InvalidRequest, RoleTooLow
+from bot.web.request_errors import InvalidRequest, RoleTooLow, ServerStopping
 from bot.web.route import (
     API_ROOT,
     IDEMPOTENCY_HEADER,
+    LAST_EVENT_HEADER,
     MAX_KEY_CHARS,
     Answer,
     AnyRoute,
     Call,
     CheckedAnswer,
     Method,
+    Streaming,
 )
+from bot.web.streams.gate import StreamGate
+from bot.web.streams.respond import send_stream
 from core.domain.actor import SYSTEM, Action, Actor, Role
 from core.domain.errors import OpsError
 
@@ -40,9 +45,13 @@ def api_routes(
     *,
     authentication: Authentication,
     auditor: Auditor,
+    gate: StreamGate,
     public_url: str | None,
 ) -> list[web.RouteDef]:
-    """The routes of a table for aiohttp, with the document of the table and its page."""
+    """The routes of a table for aiohttp, with the document of the table and its page.
+
+    The caller closes the gate when the application shuts down.
+    """
     document = document_of(table, public_url=public_url)
     page = docs_page(document)
 
@@ -55,7 +64,10 @@ def api_routes(
     return [
         web.get(_DOCUMENT_PATH, openapi),
         web.get(_DOCS_PATH, docs),
-        *(_definition(route, _handler(route, authentication, auditor)) for route in table),
+        *(
+            _definition(route, _Endpoint(route, authentication, auditor, gate).handle)
+            for route in table
+        ),
     ]
 
 
@@ -70,18 +82,25 @@ _PAGE_HEADERS = {
 
 def _definition(route: AnyRoute, handler: Handler) -> web.RouteDef:
     path = f"{API_ROOT}{route.path}"
-    return web.get(path, handler) if route.method is Method.GET else web.post(path, handler)
+    if route.method is Method.GET:
+        # The head of a stream says nothing, and would have to be made like the stream.
+        return web.get(path, handler, allow_head=not route.is_stream)
+    return web.post(path, handler)
 
 
-def _handler(route: AnyRoute, authentication: Authentication, auditor: Auditor) -> Handler:
-    async def handle(request: web.Request) -> web.StreamResponse:
+@dataclass(frozen=True)
+class _Endpoint:
+    """A route for aiohttp."""
+
+    route: AnyRoute
+    authentication: Authentication
+    auditor: Auditor
+    gate: StreamGate
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        """Answer a request, in any case."""
         try:
-            actor = SYSTEM
-            if not route.is_public:
-                actor = await authentication.actor_of(request, route.action)
-                await require_role(actor, route.role, route.action, auditor)
-            answer = await route.handler(await _call(route, request, actor))
-            return _success(route, request, answer)
+            return await self._answer(request, await self._actor_of(request))
         except OpsError as error:
             return error_response(error)
         except (web.HTTPException, web.RequestPayloadError):
@@ -90,7 +109,30 @@ def _handler(route: AnyRoute, authentication: Authentication, auditor: Auditor) 
         except Exception as error:  # noqa: BLE001 - the end of the request, which logs it
             return failure_response(error, request)
 
-    return handle
+    async def _actor_of(self, request: web.Request) -> Actor:
+        if self.route.is_public:
+            return SYSTEM
+        actor = await self.authentication.actor_of(request, self.route.action)
+        await require_role(actor, self.route.role, self.route.action, self.auditor)
+        return actor
+
+    async def _answer(self, request: web.Request, actor: Actor) -> web.StreamResponse:
+        route = self.route
+        call = await _call(route, request, actor)
+        if isinstance(route.handler, Streaming):
+            with self.gate.place(request, route.role) as place:
+                async with route.handler.open(call) as chunks:
+                    if chunks is None:
+                        return web.Response(status=HTTPStatus.NO_CONTENT, headers=API_HEADERS)
+                    return await send_stream(request, chunks, place)
+        if route.waits is None or not route.waits(call.query):
+            return _success(route, request, await route.handler(call))
+        with self.gate.place(request, route.role) as place:
+            async with place.lasting():
+                return _success(route, request, await route.handler(call))
+        # The wait was ended: by the end of the token, or of this process.
+        await self._actor_of(request)
+        raise ServerStopping
 
 
 async def require_role(actor: Actor, needed: Role, action: Action, auditor: Auditor) -> None:
@@ -119,6 +161,8 @@ async def _call(
         query=read_query(request, route.query),
         body=await read_body(request, route.body) if route.has_body else route.body(),
         request_key=_request_key(request, actor),
+        last_event_id=request.headers.get(LAST_EVENT_HEADER),
+        known_etags=frozenset(one.value for one in request.if_none_match or ()),
     )
 
 

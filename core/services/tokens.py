@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID, uuid4
@@ -119,6 +120,17 @@ class TokenService:
             if token.last_used_at is None or token.last_used_at <= now - USE_RESOLUTION:
                 await tokens.mark_used(session, token, now=now)
         return token
+
+    async def still_valid(self, digests: Collection[str]) -> dict[str, ApiToken]:
+        """Those of these tokens that are valid now, by digest; one query for all of them.
+
+        Raises:
+            Unavailable: If the database cannot be reached.
+        """
+        now = self.context.clock()
+        async with self.context.transaction() as session:
+            found = await tokens.find_all(session, digests)
+        return {digest: token for digest, token in found.items() if token.problem(now) is None}
 
 
 async def _owner_for(session: AsyncSession, name: str, now: datetime) -> UUID:

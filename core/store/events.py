@@ -12,6 +12,7 @@ from sqlalchemy.orm import aliased
 
 from core.domain.runs.event import EventKind, EventRecord
 from core.store.tables.events import EventRow
+from core.store.tables.runs import RunRow
 
 
 async def append(
@@ -21,9 +22,14 @@ async def append(
 
     They belong in the transaction of a fenced write to the run (one that names the attempt): if
     that write is refused because the worker has lost the run, its events are not stored either.
+
+    The row of the run stays locked until the transaction ends.  So the events of a run are
+    committed in the order of their ids, and a reader that goes on after the highest id that it
+    has seen misses none.
     """
     if not records:
         return
+    await session.execute(select(RunRow.id).where(RunRow.id == run).with_for_update(key_share=True))
     await session.execute(
         insert(EventRow),
         [
@@ -53,6 +59,12 @@ async def of_run(
         query = query.where(EventRow.kind.in_(sorted(kinds)))
     rows = await session.scalars(query.order_by(EventRow.id).limit(limit))
     return [row.to_record() for row in rows]
+
+
+async def newest_id(session: AsyncSession, run: UUID) -> int:
+    """The id of a run's newest event; 0 if it has none."""
+    found = await session.scalar(select(func.max(EventRow.id)).where(EventRow.run_id == run))
+    return int(found or 0)
 
 
 async def newest(

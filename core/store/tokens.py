@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime
 from uuid import UUID
 
@@ -43,6 +44,12 @@ async def find(session: AsyncSession, digest: str) -> ApiToken | None:
     """The token with this digest, also if it has expired or was revoked."""
     row = await session.scalar(select(TokenRow).where(TokenRow.digest == digest))
     return None if row is None else row.to_token()
+
+
+async def find_all(session: AsyncSession, digests: Collection[str]) -> dict[str, ApiToken]:
+    """The tokens with these digests, by digest, also those that expired or were revoked."""
+    rows = await session.scalars(select(TokenRow).where(TokenRow.digest.in_(sorted(digests))))
+    return {row.digest: row.to_token() for row in rows}
 
 
 async def latest_owner(session: AsyncSession, name: str) -> UUID | None:

@@ -18,7 +18,7 @@ from sqlalchemy import Select
 
 from benchmarks.seed.load import NotEmpty, new_database, seed
 from benchmarks.seed.plans import END, SESSION, USER, repository_address, run_id, uuid_hex
-from bot.web.api.run_status import StatusAnswer, StatusQuery, status_fields
+from bot.web.api.status_answer import StatusAnswer, StatusQuery, status_fields
 from core.domain.actor import Actor, Origin, Role
 from core.domain.paging import COUNT_LIMIT, PageKey
 from core.domain.runs.outcome import Outcome

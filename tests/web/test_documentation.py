@@ -6,6 +6,7 @@ import asyncio
 import json
 import re
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,8 @@ from core.domain.runs.run import StopReason
 from core.store.runs import runs
 from tests.api import ApiHarness
 from tests.database import NOW, running_run
-from tests.limits import patient
+from tests.limits import limit, patient
+from tests.streams import add_events
 
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "api.md").read_text(encoding="utf-8")
 BLOCKS = [
@@ -23,6 +25,9 @@ BLOCKS = [
     for block in re.findall(r"```sh\n(.*?)```", DOCUMENT, re.DOTALL)
     if not block.startswith("export")
 ]
+
+(STREAM,) = [block for block in BLOCKS if "/stream" in block]
+(PYTHON,) = re.findall(r"```python\n(.*?)```", DOCUMENT, re.DOTALL)
 
 
 async def shell(script: str, variables: dict[str, str]) -> str:
@@ -58,9 +63,17 @@ async def test_every_command_of_the_document_works(api: ApiHarness) -> None:
         "SESSION": str(ended.session_id),
     }
 
-    answers = [await shell(block, variables) for block in BLOCKS]
+    answers = [
+        await shell(
+            block,
+            # The stream of a run that goes on would not end.
+            variables | ({"RUN": ended.run_id} if block is STREAM else {}),
+        )
+        for block in BLOCKS
+    ]
 
-    assert len(answers) == 6
+    assert len(answers) == 8
+    stream = answers.pop(BLOCKS.index(STREAM))
     decoder = json.JSONDecoder()
     for text in answers:
         rest = text
@@ -71,7 +84,37 @@ async def test_every_command_of_the_document_works(api: ApiHarness) -> None:
             rest = rest[end:]
     assert '"status":"pending"' in answers[1]
     assert f'"continued_run_id":"{ended.run_id}"' in answers[2]
-    assert '"reason":"wrong branch"' in answers[4]
+    assert '"reason":"wrong branch"' in answers[5]
+    assert stream.startswith("retry: 3000\n\nevent: status\ndata: {")
+    assert stream.rstrip().endswith(
+        f'data: {{"run_id":"{ended.run_id}","status":"failed","stop_reason":"max_turns"}}'
+    )
+
+
+async def test_the_python_of_the_document_follows_a_run(api: ApiHarness) -> None:
+    token = await api.token(role=Role.VIEWER)
+    run = await running_run(api.database)
+    await add_events(api.database, run, "hello")
+    async with api.database.sessions.begin() as session:
+        await runs.finish(session, run.run_id, attempt=1, stop_reason=StopReason.SUCCESS, now=NOW)
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-c",
+        PYTHON,
+        env={
+            "SIGNALBOX_URL": f"http://{api.host}",
+            "SIGNALBOX_TOKEN": token,
+            "RUN": run.run_id,
+            "NO_PROXY": "*",
+        },
+        stdout=asyncio.subprocess.PIPE,
+    )
+
+    async with limit(20):
+        out, _ = await process.communicate()
+
+    assert process.returncode == 0
+    assert out.decode().splitlines() == ["status completed", "event agent: hello", "end completed"]
 
 
 async def test_the_document_leaves_no_route_out(api: ApiHarness) -> None:

@@ -7,6 +7,7 @@ import re
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
 
 from bot.assembly.config_table import Table
+from bot.web.streams.limits import StreamLimits
 from core.services.runs.recent_runs import CacheLimits
 
 _TOKEN = re.compile(r"[!-~]{16,200}")
@@ -19,9 +20,13 @@ class ApiTable(Table):
     Attributes:
         channel: The Slack channel in which runs that are started through the API have their
             threads; without it they have none.
+        max_streams: How many streams and waits a process serves at a time.
+        max_streams_per_token: How many of them one token may have.
     """
 
     channel: str | None = None
+    max_streams: int = Field(default=1000, ge=1, le=100_000)
+    max_streams_per_token: int = Field(default=100, ge=1, le=100_000)
 
     @field_validator("channel")
     @classmethod
@@ -29,6 +34,11 @@ class ApiTable(Table):
         if value is not None and not _CHANNEL.fullmatch(value):
             raise ValueError('must be the id of a channel, like "C0123ABCD"')
         return value
+
+    @property
+    def limits(self) -> StreamLimits:
+        """The limits of streams."""
+        return StreamLimits(total=self.max_streams, per_token=self.max_streams_per_token)
 
 
 class MetricsTable(Table):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,7 +11,7 @@ from uuid import UUID
 
 from pydantic import Field
 
-from bot.web.api.run_status import elapsed_seconds
+from bot.web.api.status_answer import elapsed_seconds
 from bot.web.api.values import Cursor, Moment, PageLimit, cursor_of, money, person
 from bot.web.route import Answer, AnyRoute, Call, Method, NoParameters, Parameters, Route
 from core.domain.actor import Action, Actor, Role
@@ -24,6 +25,7 @@ from core.domain.workflow import WorkflowDefinition
 Name = Annotated[str, Field(min_length=1, max_length=500)]
 # A list is no place for whole tasks.
 _TASK_CHARS = 500
+_ETAG_CHARS = 32
 
 
 class RunListQuery(Parameters):
@@ -149,12 +151,13 @@ class RunLists:
         )
         found = await self.lists.page(search, by=call.actor, after=query.cursor, limit=query.limit)
         now = self.clock()
-        return RunList(
+        answer = RunList(
             runs=[run_summary(one, now) for one in found.items],
             total_count=found.total,
             total_count_is_exact=found.is_total_exact,
             next=cursor_of(found.next),
         )
+        return answer.with_etag(_etag(answer))
 
     async def list_workflows(
         self,
@@ -179,6 +182,9 @@ class RunLists:
                 body=NoParameters,
                 answer=RunList,
                 handler=self.list_runs,
+                has_etag=True,
+                description="With `If-None-Match` the answer is 304 until a run of the page, or "
+                "the number of runs, changes; that time passes is no change.",
             ),
             Route(
                 method=Method.GET,
@@ -195,6 +201,12 @@ class RunLists:
                 handler=self.list_workflows,
             ),
         ]
+
+
+def _etag(page: RunList) -> str:
+    """Changes with everything that a page shows, but not as time passes."""
+    shown = page.model_dump_json(exclude={"runs": {"__all__": {"elapsed_seconds"}}})
+    return hashlib.sha256(shown.encode()).hexdigest()[:_ETAG_CHARS]
 
 
 def run_summary(snapshot: RunSnapshot, now: datetime) -> RunSummary:

@@ -1,122 +1,18 @@
-"""The route of a run's status: the fields of the older API, and the enrichment beside them."""
+"""The route of a run's status, which can wait for a change."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol
-from uuid import UUID
+from typing import Protocol
 
-from pydantic import Field
-
-from bot.web.api.run_starts import begun_at
-from bot.web.api.step_answers import (
-    ProgressAnswer,
-    StepResultAnswer,
-    StepsAnswer,
-    SummaryAnswer,
-    enriched_fields,
-)
-from bot.web.api.values import RunPath, moment, money
-from bot.web.route import (
-    Answer,
-    AnyRoute,
-    Call,
-    CheckedAnswer,
-    LenientParameters,
-    Method,
-    NoParameters,
-    Route,
-)
-from bot.words import counts
-from bot.words.runs.enrichment import ENRICHMENT_FAILED
-from bot.words.runs.log_lines import log_line
+from bot.web.api.status_answer import StatusAnswer, StatusQuery, status_fields
+from bot.web.api.values import RunPath
+from bot.web.route import AnyRoute, Call, CheckedAnswer, Method, NoParameters, Route
 from core.domain.actor import Action, Actor, Role
-from core.domain.runs.outcome import Outcome, OutcomeReason
-from core.domain.runs.run import CostSource, Run, RunStatus, StopReason, WaitingOn
+from core.domain.runs.run import Run
 from core.services.runs.status import StatusReport
-
-# As many as the older API named.
-_RECENT_STEPS = 5
-_EXIT_CODES = {RunStatus.COMPLETED: 0, RunStatus.FAILED: 1, RunStatus.KILLED: 1}
-
-
-class StatusQuery(LenientParameters):
-    """What a status has beside its base fields."""
-
-    include_steps: bool = Field(default=True, description="Whether steps are listed.")
-    include_logs: bool = Field(default=False, description="Whether `logs` is filled.")
-    enhanced: bool = Field(
-        default=True, description="Whether there is more than the fields of the older API."
-    )
-    debug: bool = Field(default=False, description="Whether there are facts about the execution.")
-
-
-class StatusAnswer(Answer):
-    """The status of a run.
-
-    Attributes:
-        started_at: When it began; until it begins, when it was requested.
-        execution_time: Seconds from its start to its end; `null` until it has ended.
-        exit_code: 0 for a completed run, 1 for a failed or killed one, `null` until it has ended.
-        git_commits: The commits that it made, newest first.
-        cost: US dollars; `null` while it is unknown.
-        tokens: Input and output tokens; `null` while they are unknown.
-        turns: The model's answers to the main agent.
-        progress_indicator: `Turn 51, 22 tools used`.
-        recent_steps: The names of the last steps that were begun, oldest first.
-        elapsed_seconds: Since its start, until its end.
-        current_turns: The same as `turns`.
-        logs: What happened, a line each; `null` unless it was asked for.
-        warning: What of this answer is missing, and why; only there if something is.
-    """
-
-    run_id: str
-    status: RunStatus
-    session_id: UUID
-    workflow_name: str
-    started_at: datetime
-    updated_at: datetime
-    completed_at: datetime | None
-    execution_time: float | None
-    result: str | None
-    error: str | None
-    exit_code: int | None
-    git_commits: list[str]
-    git_sha_end: str | None
-    cost: float | None
-    tokens: int | None
-    turns: int
-    tool_calls: int
-    tools_used: list[str]
-    progress_indicator: str
-    last_activity: str | None
-    recent_steps: list[str]
-    elapsed_seconds: float
-    current_turns: int
-    max_turns: int | None
-    logs: str | None
-
-    created_at: datetime | None = None
-    stop_reason: StopReason | None = None
-    waiting_on: WaitingOn | None = None
-    outcome: Outcome | None = None
-    outcome_reasons: list[OutcomeReason] = Field(default_factory=list)
-    can_continue: bool = False
-    cost_source: CostSource | None = None
-    is_killing: bool = False
-    attempt: int = 1
-    version: int = 0
-
-    workflow_steps: StepsAnswer | None = None
-    progress_summary: ProgressAnswer | None = None
-    final_result: str | None = None
-    workflow_summary: SummaryAnswer | None = None
-    step_by_step_results: list[StepResultAnswer] | None = None
-
-    debug: dict[str, Any] | None = None
-    warning: str | None = None
 
 
 class StatusReader(Protocol):
@@ -129,24 +25,40 @@ class StatusReader(Protocol):
         ...
 
 
+class ChangeWaiter(Protocol):
+    """Waits for changes of runs; see `RunWatchService`."""
+
+    async def wait_for_change(self, run: Run, *, by: Actor, seconds: float) -> None:
+        """Wait until a run has another version, at most for `seconds`."""
+        ...
+
+
 @dataclass(frozen=True)
 class RunStatuses:
     """Answers statuses."""
 
     statuses: StatusReader
+    changes: ChangeWaiter
     clock: Callable[[], datetime]
 
     async def status(self, call: Call[RunPath, StatusQuery, NoParameters]) -> CheckedAnswer:
-        """The status of a run."""
+        """The status of a run, now or when it changes."""
         query = call.query
-        report = await self.statuses.status(
-            call.path.run_id,
-            by=call.actor,
-            is_enhanced=query.enhanced,
-            has_logs=query.include_logs,
-        )
+        report = await self._report(call)
+        is_known = query.version == report.run.version or _etag(report, query) in call.known_etags
+        if query.wait and is_known:
+            await self.changes.wait_for_change(report.run, by=call.actor, seconds=query.wait)
+            report = await self._report(call)
         return CheckedAnswer(
             fields=status_fields(report, query, now=self.clock()), etag=_etag(report, query)
+        )
+
+    async def _report(self, call: Call[RunPath, StatusQuery, NoParameters]) -> StatusReport:
+        return await self.statuses.status(
+            call.path.run_id,
+            by=call.actor,
+            is_enhanced=call.query.enhanced,
+            has_logs=call.query.include_logs,
         )
 
     def routes(self) -> list[AnyRoute]:
@@ -166,28 +78,15 @@ class RunStatuses:
                 answer=StatusAnswer,
                 handler=self.status,
                 has_etag=True,
+                waits=lambda query: query.wait > 0,
                 omits_unset=True,
                 description="While it runs there are `workflow_steps` and `progress_summary`, once "
                 "it has ended `final_result`, `workflow_summary` and `step_by_step_results`. "
                 "`null` means unknown. With `If-None-Match` the answer is 304 until the run "
-                "changes; that time passes is no change.",
+                "changes; that time passes is no change. With `wait` the answer comes when the "
+                "run changes, or after that time.",
             )
         ]
-
-
-def status_fields(report: StatusReport, query: StatusQuery, *, now: datetime) -> dict[str, Any]:
-    """The fields of a `StatusAnswer`, without those that do not apply.  Pure."""
-    fields = _base_fields(report, now)
-    run = report.run
-    if query.enhanced:
-        fields |= _facts(run)
-        if report.enrichment is not None:
-            fields |= enriched_fields(report.enrichment, has_steps=query.include_steps)
-    if query.debug:
-        fields["debug"] = _debug_facts(run)
-    if not report.is_complete:
-        fields["warning"] = ENRICHMENT_FAILED
-    return fields
 
 
 def _etag(report: StatusReport, query: StatusQuery) -> str:
@@ -195,81 +94,3 @@ def _etag(report: StatusReport, query: StatusQuery) -> str:
     chosen = (query.include_steps, query.include_logs, query.enhanced, query.debug)
     flags = "".join(str(int(flag)) for flag in (*chosen, report.is_complete))
     return f"{report.run.run_id}.{report.run.attempt}.{report.run.version}.{flags}"
-
-
-def _base_fields(report: StatusReport, now: datetime) -> dict[str, Any]:
-    """The fields of the older API, with its meanings."""
-    run = report.run
-    took = run.duration
-    return {
-        "run_id": run.run_id,
-        "status": run.status.value,
-        "session_id": str(run.session_id),
-        "workflow_name": run.workflow_name,
-        "started_at": moment(begun_at(run)),
-        "updated_at": moment(run.updated_at),
-        "completed_at": moment(run.completed_at),
-        "execution_time": None if took is None else round(took.total_seconds(), 3),
-        "result": run.result,
-        "error": run.error_message,
-        "exit_code": _EXIT_CODES.get(run.status),
-        "git_commits": [] if run.diff is None else [one.sha for one in run.diff.commits],
-        "git_sha_end": run.final_commit_hash,
-        "cost": money(run.cost_usd),
-        "tokens": run.usage.total_tokens if run.has_known_tokens else None,
-        "turns": run.turns,
-        "tool_calls": run.tool_calls,
-        "tools_used": list(run.tools_used),
-        "progress_indicator": progress_indicator(run),
-        "last_activity": run.last_activity,
-        "recent_steps": list(report.begun_steps[-_RECENT_STEPS:]),
-        "elapsed_seconds": elapsed_seconds(run, now),
-        "current_turns": run.turns,
-        "max_turns": run.max_turns,
-        "logs": None
-        if report.log_events is None
-        else "\n".join(log_line(event) for event in report.log_events),
-    }
-
-
-def progress_indicator(run: Run) -> str:
-    """How far a run is, as the older API said it: `Turn 51, 22 tools used`."""
-    return f"Turn {run.turns}, {counts.plural(run.tool_calls, 'tool')} used"
-
-
-def elapsed_seconds(run: Run, now: datetime) -> float:
-    """The seconds from a run's start to its end, or to now; 0 for one that never started."""
-    if run.started_at is None:
-        return 0.0
-    until = now if run.is_live else run.completed_at or run.updated_at
-    return round(max((until - run.started_at).total_seconds(), 0.0), 3)
-
-
-def _facts(run: Run) -> dict[str, Any]:
-    """What the older API had no fields for."""
-    return {
-        "created_at": moment(run.created_at),
-        "stop_reason": run.stop_reason,
-        "waiting_on": run.waiting_on,
-        "outcome": run.outcome,
-        "outcome_reasons": list(run.outcome_reasons),
-        "can_continue": run.can_continue,
-        "cost_source": run.cost_source,
-        "is_killing": run.is_live and run.kill_requested_at is not None,
-        "attempt": run.attempt,
-        "version": run.version,
-    }
-
-
-def _debug_facts(run: Run) -> dict[str, Any]:
-    return {
-        "worker_id": run.worker_id,
-        "workspace_id": run.workspace_id,
-        "job_id": run.job_id,
-        "queue_reason": run.queue_reason,
-        "thread_key": run.thread_key,
-        "on_worker_lost": run.on_worker_lost,
-        "kill_requested_at": run.kill_requested_at,
-        "last_activity_at": run.last_activity_at,
-        "work_due_at": run.work_due_at,
-    }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from bot.web.api.console_routes import AuditReader, ConsoleRoutes, FleetReader, StatsReader
@@ -12,10 +12,12 @@ from bot.web.api.run_kills import Killer, RunKills, TerminationReader
 from bot.web.api.run_lists import RunLister, RunLists
 from bot.web.api.run_records import RecordReader, RunRecords
 from bot.web.api.run_starts import FindPlace, RunStarts, Starter
-from bot.web.api.run_status import RunStatuses, StatusReader
+from bot.web.api.run_status import ChangeWaiter, RunStatuses, StatusReader
+from bot.web.api.run_stream import RunStreams, RunWatches
 from bot.web.api.session_routes import SessionReader, SessionRoutes
 from bot.web.health import Health
 from bot.web.route import AnyRoute
+from bot.web.streams.server_sent import HEARTBEAT_INTERVAL
 from core.domain.workflow import WorkflowDefinition
 
 
@@ -32,16 +34,22 @@ class Records(RecordReader, TerminationReader, Protocol):
     """What was recorded of runs; see `RunRecordService`."""
 
 
+class Watches(RunWatches, ChangeWaiter, Protocol):
+    """Follows runs; see `RunWatchService`."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class ApiServices:
     """What the routes use.
 
     Attributes:
         place: Where a run that has no thread gets one; `None` for nowhere.
+        heartbeat: How long a stream is silent at most.
     """
 
     runs: RunOperations
     statuses: StatusReader
+    watches: Watches
     records: Records
     lists: RunLister
     sessions: SessionReader
@@ -51,13 +59,15 @@ class ApiServices:
     health: Health
     place: FindPlace
     clock: Callable[[], datetime]
+    heartbeat: timedelta = HEARTBEAT_INTERVAL
 
 
 def api_table(services: ApiServices) -> list[AnyRoute]:
     """All routes, in the order in which the document lists them."""
     return [
         *RunStarts(services.runs, services.place).routes(),
-        *RunStatuses(services.statuses, services.clock).routes(),
+        *RunStatuses(services.statuses, services.watches, services.clock).routes(),
+        *RunStreams(services.watches, services.clock, services.heartbeat).routes(),
         *RunKills(services.runs, services.records).routes(),
         *RunRecords(services.records).routes(),
         *RunLists(services.lists, services.runs.workflows, services.clock).routes(),

@@ -16,13 +16,13 @@ from core.domain.actor import User
 from core.domain.paging import PageKey
 
 # The largest id of a row.
-_MAX_ID = 2**63 - 1
+MAX_ID = 2**63 - 1
 # Times beyond can overflow when they are brought into another time zone.
 _MIN_YEAR, _MAX_YEAR = 1970, 2999
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MAX_CURSOR_CHARS = 200
 
-RowId = Annotated[int, Field(ge=0, le=_MAX_ID)]
+RowId = Annotated[int, Field(ge=0, le=MAX_ID)]
 PageLimit = Annotated[int, Field(ge=1, le=200, description="The most entries of a page.")]
 
 

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from core.domain.actor import SYSTEM
 from core.domain.errors import Conflict, NotFound, Unavailable
+from core.domain.feed import ChangeKind
 from core.domain.fleet.attempt import AttemptRecord, machine_name, node_of
 from core.domain.kills.termination import CriticalWait, Phase, Proof, Termination
 from core.domain.runs.event import EventKind, EventRecord
@@ -19,7 +20,7 @@ from core.runner.execution.closing import close_attempt
 from core.runner.log_fields import log_fields
 from core.services.context import ServiceContext, audit_entry
 from core.services.fleet.admission import admit
-from core.store import audit, events, terminations
+from core.store import audit, changes, events, terminations
 from core.store.fleet import attempts
 from core.store.runs import run_queries, runs
 
@@ -132,6 +133,9 @@ class KillLedger:
         async with self.context.transaction() as session:
             if termination is not None:
                 await terminations.add_critical_waits(session, termination.id, waited, now=now)
+            elif waited:
+                # Nothing that is drawn changes, but who watches the events gets these.
+                await changes.record(session, ChangeKind.RUN, run.run_id, "progress")
             await events.append(
                 session,
                 run.id,

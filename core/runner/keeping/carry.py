@@ -15,6 +15,7 @@ from typing import Any
 from uuid import uuid4
 
 from core.domain.errors import OpsError, unforeseen
+from core.domain.feed import ChangeKind
 from core.domain.runs.carried_work import Bundle, BundleTooLarge, CarriedWork
 from core.domain.runs.errors import StaleAttempt
 from core.domain.runs.event import EventKind, EventRecord
@@ -22,7 +23,7 @@ from core.runner.execution.attempt import Attempt, Cause, Prepared
 from core.runner.execution.ledger import Ledger
 from core.runner.log_fields import log_fields
 from core.runner.resilience import retry_while_unavailable
-from core.store import events
+from core.store import changes, events
 from core.store.runs.compare_and_set import bump_version
 from core.store.sessions import carried_work
 from core.workspace.workspaces import Workspaces
@@ -268,6 +269,9 @@ class Carrier:
             await events.append(session, run.id, run.attempt, [record])
             if "nothing_new" not in data and "commit" not in data:
                 await bump_version(session, run.id, now=now)
+            else:
+                # Nothing that is drawn has changed, but who watches the events gets this one.
+                await changes.record(session, ChangeKind.RUN, run.run_id, "progress")
 
 
 def _too_large(error: BundleTooLarge, *, commits: bool) -> Mapping[str, object]:

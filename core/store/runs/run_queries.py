@@ -279,3 +279,11 @@ async def with_pending_work(session: AsyncSession) -> list[Run]:
         select(RunRow).where(RunRow.work_due_at.is_not(None)).order_by(RunRow.work_due_at)
     )
     return [to_run(row) for row in rows]
+
+
+async def versions(session: AsyncSession, run_ids: Collection[str]) -> dict[str, int]:
+    """The present version of each of these runs, by `run_id`."""
+    rows = await session.execute(
+        select(RunRow.run_id, RunRow.version).where(RunRow.run_id.in_(sorted(run_ids)))
+    )
+    return {row.run_id: row.version for row in rows}

@@ -29,10 +29,13 @@ from bot.web.route import (
     Route,
 )
 from bot.words import counts
+from bot.words.markup import PLAIN
 from bot.words.runs.log_lines import log_line
+from bot.words.runs.states import state_of
 from core.domain.actor import Action, Actor, Role
 from core.domain.runs.outcome import Outcome, OutcomeReason
 from core.domain.runs.run import CostSource, Run, RunStatus, StopReason, WaitingOn
+from core.domain.runs.snapshot import RunSnapshot
 from core.services.runs.status import StatusReport
 
 # As many as the older API named.
@@ -68,6 +71,9 @@ class StatusAnswer(Answer):
         elapsed_seconds: Since its start, until its end.
         current_turns: The same as `turns`.
         logs: What happened, a line each; `null` unless it was asked for.
+        headline: The state of the run in words, as every surface shows it.
+        is_saving_work: Whether it has ended, and its work is still being saved and measured; a
+            completed run has no outcome until then.
         warning: What of this answer is missing, and why; only there if something is.
     """
 
@@ -97,6 +103,7 @@ class StatusAnswer(Answer):
     max_turns: int | None
     logs: str | None
 
+    headline: str | None = None
     created_at: datetime | None = None
     stop_reason: StopReason | None = None
     waiting_on: WaitingOn | None = None
@@ -105,6 +112,7 @@ class StatusAnswer(Answer):
     can_continue: bool = False
     cost_source: CostSource | None = None
     is_killing: bool = False
+    is_saving_work: bool = False
     attempt: int = 1
     version: int = 0
 
@@ -246,6 +254,7 @@ def elapsed_seconds(run: Run, now: datetime) -> float:
 def _facts(run: Run) -> dict[str, Any]:
     """What the older API had no fields for."""
     return {
+        "headline": state_of(RunSnapshot(run=run), PLAIN).title,
         "created_at": run.created_at,
         "stop_reason": run.stop_reason,
         "waiting_on": run.waiting_on,
@@ -254,6 +263,7 @@ def _facts(run: Run) -> dict[str, Any]:
         "can_continue": run.can_continue,
         "cost_source": run.cost_source,
         "is_killing": run.is_live and run.kill_requested_at is not None,
+        "is_saving_work": run.is_work_pending,
         "attempt": run.attempt,
         "version": run.version,
     }

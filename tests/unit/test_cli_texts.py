@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from bot.cli.client.endings import LIMITS, code_of_end
 from bot.cli.client.errors import (
+    ARGUMENTS,
     ApiRefusal,
     ApiUnavailable,
     BadArgument,
@@ -38,6 +39,9 @@ from bot.cli.client.text_table import (
     safe_text,
     table_lines,
 )
+from bot.web.api.run_kills import KillBody
+from bot.web.api.run_starts import ContinueBody, StartBody
+from bot.web.request_errors import InvalidRequest
 from core.domain.errors import OpsError
 from core.domain.runs.run import StopReason
 from core.domain.runs.step import StepStatus
@@ -268,7 +272,9 @@ def test_a_kill_says_whether_it_is_proven() -> None:
         "run_1 is killed, nothing of it is left running after 1.2 s (3 processes ended)."
     )
     assert kill_text(alive) == "run_1 is not confirmed dead. Still alive: 12 sleep."
-    assert "requested, not yet confirmed" in kill_text(alive | {"phase": "requested", "survivors": []})
+    assert "requested, not yet confirmed" in kill_text(
+        alive | {"phase": "requested", "survivors": []}
+    )
 
 
 @pytest.mark.parametrize(
@@ -341,6 +347,22 @@ def test_a_refusal_is_the_apis_own_words_and_what_to_do_here() -> None:
     assert busy.user_message == "Busy. `signalbox logs -f run_1` follows it."
     assert older.user_message == "Busy."
     assert refused.user_message == "Unknown. This command used the token of SIGNALBOX_TOKEN."
+
+
+def test_a_wrong_value_is_called_what_the_person_typed() -> None:
+    error = InvalidRequest([("body.max_turns", "too large"), ("query.limit", "too small")])
+
+    refusal = ApiRefusal(400, error.code, error.user_message)
+
+    assert refusal.user_message == (
+        "The request is not valid: --turns: too large; --limit: too small."
+    )
+    known = {
+        f"body.{name}"
+        for model in (StartBody, ContinueBody, KillBody)
+        for name in (model.model_fields)
+    }
+    assert {field for field in ARGUMENTS if field.startswith("body.")} <= known
 
 
 def test_the_document_has_every_exit_code() -> None:

@@ -1,4 +1,4 @@
-"""The file by which commands of this machine find its server: private, whole, replaced in one step."""
+"""The file by which commands of this machine find its server: private, whole, replaced at once."""
 
 from __future__ import annotations
 

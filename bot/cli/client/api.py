@@ -75,7 +75,7 @@ class ApiClient:
 
     async def get_changed(self, path: str, query: Query, *, etag: str | None) -> ApiAnswer | None:
         """The same, or `None` if the answer is the one that had this `etag`."""
-        headers = {} if etag is None else {hdrs.IF_NONE_MATCH: etag}
+        headers: dict[str, str] = {} if etag is None else {hdrs.IF_NONE_MATCH: etag}
         response = await self._send("GET", path, query=query, headers=headers)
         return None if response.status == 304 else self._read(response)
 

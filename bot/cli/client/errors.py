@@ -77,6 +77,28 @@ class NotSignalbox(OpsError):
         self.status = status
 
 
+# What the API calls a value, and what the person typed it as.
+ARGUMENTS: Mapping[str, str] = MappingProxyType(
+    {
+        "body.message": "TASK or MESSAGE",
+        "body.repository_url": "--repo",
+        "body.git_branch": "--branch",
+        "body.model": "--model",
+        "body.max_turns": "--turns",
+        "body.additional_turns": "--turns",
+        "body.budget_usd": "--budget",
+        "body.timeout": "--timeout",
+        "body.session_name": "--session",
+        "body.priority": "--priority",
+        "body.reason": "REASON",
+        "path.workflow_name": "WORKFLOW",
+        "path.run_id": "RUN",
+        "query.workflow": "--workflow",
+        "query.limit": "--limit",
+        "query.cursor": "--cursor",
+    }
+)
+
 # What to do next, by the API's code of the error; `{…}` is a fact of the refusal.
 _ADVICE: Mapping[str, str] = MappingProxyType(
     {
@@ -110,6 +132,8 @@ class ApiRefusal(OpsError):
         token_source: str = "",
     ) -> None:
         facts = {"token_source": token_source, **(details or {})}
+        for field, argument in ARGUMENTS.items():
+            message = message.replace(f"{field}: ", f"{argument}: ")
         super().__init__(
             f"{status} {api_code}", user_message=f"{message} {_advice(api_code, facts)}".rstrip()
         )

@@ -23,7 +23,8 @@ class ClientSettings:
         url: `SIGNALBOX_URL`.
         token: `SIGNALBOX_TOKEN`.
         home: `SIGNALBOX_HOME`, where a server of this machine leaves both.
-        port: `SIGNALBOX_PORT`, on which a server of this machine listens.
+        port: `SIGNALBOX_PORT`, on which a server of this machine listens; the usual one if that is
+            not known before it listens.
     """
 
     url: str | None = None
@@ -35,11 +36,12 @@ class ClientSettings:
 def read_client_settings() -> ClientSettings:
     """Read the environment."""
     home = os.environ.get("SIGNALBOX_HOME")
+    port = os.environ.get("SIGNALBOX_PORT", "").strip()
     return ClientSettings(
         url=os.environ.get("SIGNALBOX_URL", "").strip() or None,
         token=os.environ.get("SIGNALBOX_TOKEN", "").strip() or None,
         home=Path(home).expanduser().absolute() if home else default_home(),
-        port=os.environ.get("SIGNALBOX_PORT", "").strip() or DEFAULT_PORT,
+        port=port if port.isascii() and port.isdigit() and int(port) else DEFAULT_PORT,
     )
 
 

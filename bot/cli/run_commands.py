@@ -175,6 +175,8 @@ def show_status(
     """Show a run; without one, all live runs."""
     from bot.cli.client.acts import RunSelection
 
+    if target is None and wait:
+        raise typer.BadParameter("needs a RUN to wait for.", param_hint="--wait")
     if target is None:
         _perform(lambda acts: acts.runs(RunSelection(live=True, limit=100)), as_json=as_json)
     else:

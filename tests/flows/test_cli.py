@@ -108,9 +108,11 @@ async def test_a_person_at_the_machine_needs_no_configuration(harness: Harness) 
         run_id = listed["run_id"]
         shown = await person.reads("status", run_id[:9])
         headers = {"Authorization": f"Bearer {access.token}"}
-        async with aiohttp.ClientSession(headers=headers) as http:
-            async with http.get(f"{access.url}{CONSOLE}/run/{run_id}/status") as answer:
-                same = await answer.json()
+        async with (
+            aiohttp.ClientSession(headers=headers) as http,
+            http.get(f"{access.url}{CONSOLE}/run/{run_id}/status") as answer,
+        ):
+            same = await answer.json()
         log = await person.types("logs", run_id, "--json")
         lines = [json.loads(line) for line in log.output.splitlines()]
         stopped = await person.types("run", "fix", "--turns=2", "--wait", "--json", LASTING)

@@ -133,6 +133,7 @@ def test_the_list_that_is_asked_for_is_one_that_the_api_knows() -> None:
         (["continue"], "RUN"),
         (["run", "fix", "x", "--timeout", "soon"], "--timeout"),
         (["status", ""], "RUN"),
+        (["status", "--wait"], "--wait"),
     ],
 )
 def test_a_wrong_use_ends_with_two_and_says_where(

@@ -17,6 +17,7 @@ import pytest
 from aiohttp import web
 
 from bot.cli.client.api import ApiClient, open_client
+from bot.cli.client.completion import _suggestions
 from bot.cli.client.connection import Connection
 from bot.cli.client.errors import ApiRefusal, ApiUnavailable, NotSignalbox, ServerUnreachable
 from bot.cli.client.following import Follower
@@ -65,7 +66,7 @@ async def serving(*answers: Answer) -> AsyncIterator[tuple[OddServer, ApiClient]
     server = OddServer(list(answers))
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", server.handle)
-    runner = web.AppRunner(app)
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()
@@ -227,6 +228,15 @@ async def complete(words: str, home: Path, **variables: str) -> tuple[str, str, 
     async with asyncio.timeout(patient(20)):
         out, problems = await process.communicate()
     return out.decode(), problems.decode(), time.monotonic() - started
+
+
+def test_a_suggestion_has_nothing_that_a_shell_would_run_or_fail_at() -> None:
+    evil = "\\$(touch /tmp/x) `id` ' \" [/bold] ;:\n\x1b[2J &|<>(){}*?!~#"
+
+    found = _suggestions([("run_1", evil), ("run_$(id)", ""), ("run_ 2", ""), (None, "")], "run_")
+
+    assert [word for word, _ in found] == ["run_1"]
+    assert set(found[0][1]) <= set(" /abcdefghijklmnopqrstuvwxyzJ2")
 
 
 async def test_a_shell_completes_ids_and_names_and_hears_nothing_of_failures(

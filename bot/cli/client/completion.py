@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import signal
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from bot.cli.client.api import CONSOLE, Query, open_client
@@ -24,29 +25,34 @@ Suggestion = tuple[str, str]
 _LIMIT_SECONDS = 1.5
 _MOST_RUNS = "50"
 _HELP_CELLS = 60
+# A shell evaluates suggestions.  Tasks are written by others, and zsh would run a command in one.
+_SAFE_WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+_UNSAFE_IN_HELP = re.compile(r"[^\w .,/+=@%-]")
 LIVE: Query = (("status", "pending"), ("status", "running"))
 
 
 def suggest_runs(beginning: str, query: Query = ()) -> list[Suggestion]:
     """The newest runs whose id begins so, with their state and task."""
     found = _ask(f"{CONSOLE}/runs", [("limit", _MOST_RUNS), *query], "runs")
-    return [
-        (
-            one["run_id"],
-            fit(f"{state_words(one)}, {one_line(str(one.get('task', '')))}", _HELP_CELLS),
-        )
-        for one in found
-        if str(one.get("run_id", "")).startswith(beginning)
-    ]
+    return _suggestions(
+        ((one.get("run_id"), f"{state_words(one)}, {one.get('task')}") for one in found), beginning
+    )
 
 
 def suggest_workflows(beginning: str) -> list[Suggestion]:
     """The workflows whose name begins so, with what they do."""
     found = _ask(f"{CONSOLE}/workflows", [], "workflows")
+    return _suggestions(
+        ((one.get("name"), str(one.get("description"))) for one in found), beginning
+    )
+
+
+def _suggestions(found: Iterable[tuple[object, str]], beginning: str) -> list[Suggestion]:
+    """Those that begin so, made safe for a shell."""
     return [
-        (one["name"], fit(one_line(str(one.get("description", ""))), _HELP_CELLS))
-        for one in found
-        if str(one.get("name", "")).startswith(beginning)
+        (word, fit(one_line(_UNSAFE_IN_HELP.sub(" ", words)), _HELP_CELLS))
+        for word, words in found
+        if isinstance(word, str) and word.startswith(beginning) and _SAFE_WORD.fullmatch(word)
     ]
 
 

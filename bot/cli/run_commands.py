@@ -173,12 +173,12 @@ def show_status(
     as_json: AsJson = False,
 ) -> None:
     """Show a run; without one, all live runs."""
-    from bot.cli.client.acts import RunSelection
+    from bot.cli.client.acts import ALL_LIVE
 
     if target is None and wait:
         raise typer.BadParameter("needs a RUN to wait for.", param_hint="--wait")
     if target is None:
-        _perform(lambda acts: acts.runs(RunSelection(live=True, limit=100)), as_json=as_json)
+        _perform(lambda acts: acts.runs(ALL_LIVE), as_json=as_json)
     else:
         known = target
         _perform(lambda acts: acts.status(known, waits=wait), as_json=as_json)

@@ -81,6 +81,10 @@ def page(*runs: dict[str, Any], **changed: Any) -> dict[str, Any]:
     } | changed
 
 
+def listed(answer: dict[str, Any], *, now: datetime, width: int) -> str:
+    return list_text(answer, now=now, width=width, nothing="Nothing.")
+
+
 def status(**changed: Any) -> dict[str, Any]:
     return {
         "run_id": "run_08ac1de6fa8d",
@@ -107,7 +111,7 @@ def status(**changed: Any) -> dict[str, Any]:
 def test_a_list_has_a_line_for_each_run() -> None:
     ended = run(run_id="run_1", headline="Finished, 1 test fails, nothing committed")
 
-    titles, first, second = list_text(page(run(), ended), now=NOW, width=80).splitlines()
+    titles, first, second = listed(page(run(), ended), now=NOW, width=80).splitlines()
 
     assert titles.split() == ["RUN", "STATE", "WORKFLOW", "AGE", "TASK"]
     assert first.startswith("run_08ac1de6fa8d  Running ")
@@ -117,7 +121,7 @@ def test_a_list_has_a_line_for_each_run() -> None:
 
 
 def test_a_wide_terminal_shows_turns_and_costs_too() -> None:
-    line = list_text(page(run()), now=NOW, width=120).splitlines()[1]
+    line = listed(page(run()), now=NOW, width=120).splitlines()[1]
 
     assert "18/60" in line
     assert "~$0.099" in line
@@ -126,8 +130,8 @@ def test_a_wide_terminal_shows_turns_and_costs_too() -> None:
 def test_an_empty_list_and_a_further_page_are_said_in_words() -> None:
     more = page(run(), next="abc", total_count=10_000, total_count_is_exact=False)
 
-    assert list_text(page(), now=NOW, width=80) == "There is no such run."
-    assert "1 of more than 10,000" in list_text(more, now=NOW, width=80)
+    assert listed(page(), now=NOW, width=80) == "Nothing."
+    assert "1 of more than 10,000" in listed(more, now=NOW, width=80)
 
 
 ANY_TEXT = st.text(max_size=60)
@@ -157,7 +161,7 @@ def test_no_line_of_a_table_is_wider_than_asked_for_or_moves_the_cursor(
 def test_a_list_of_any_run_fits(task: str, headline: str, name: str, width: int) -> None:
     odd = run(task=task, headline=headline, workflow_name=name)
 
-    lines = list_text(page(odd, run()), now=NOW, width=width).split("\n")
+    lines = listed(page(odd, run()), now=NOW, width=width).split("\n")
 
     assert len(lines) == 3
     assert max(map(cell_width, lines)) <= width

@@ -79,6 +79,10 @@ async def serving(*answers: Answer) -> AsyncIterator[tuple[OddServer, ApiClient]
         await runner.cleanup()
 
 
+def refuse(unexpected: object) -> None:
+    pytest.fail(f"not expected: {unexpected}")
+
+
 async def test_an_act_whose_answer_was_lost_is_repeated_with_the_same_key() -> None:
     async with serving(hang_up, reply({"run_id": "run_1"})) as (server, client):
         answer = await client.post("/x", {})
@@ -179,7 +183,7 @@ async def test_a_follower_reports_each_line_once_and_waits_for_the_saved_work() 
         reply(ended | {"is_saving_work": False, "outcome": "clean"}),
     ) as (server, client):
         follower = Follower(
-            client=client, on_line=lambda line: lines.append(line["id"]), on_silence=pytest.fail
+            client=client, on_line=lambda line: lines.append(line["id"]), on_silence=refuse
         )
         async with limit(20):
             status = await follower.follow("run_1")
@@ -197,7 +201,7 @@ async def test_a_follower_outlasts_a_server_that_is_away_for_a_moment() -> None:
     async with serving(
         away, hang_up, reply(none), reply({"exit_code": 1}), reply(none), reply({"exit_code": 1})
     ) as (_, client):
-        follower = Follower(client=client, on_line=pytest.fail, on_silence=silences.append)
+        follower = Follower(client=client, on_line=refuse, on_silence=silences.append)
         async with limit(20):
             await follower.follow("run_1")
 

@@ -55,6 +55,9 @@ class RunSelection:
         ]
 
 
+ALL_LIVE = RunSelection(live=True, limit=100)
+
+
 async def perform(act: Act, *, as_json: bool) -> ExitCode:
     """Do something with the server that the settings name.
 
@@ -127,7 +130,9 @@ class Acts:
     async def runs(self, selection: RunSelection) -> ExitCode:
         """List runs."""
         found = await self.client.get(f"{CONSOLE}/runs", selection.query())
-        self._print(found, list_text(found.body, now=datetime.now(UTC), width=output_width()))
+        nothing = "No run is live." if selection == ALL_LIVE else "There is no such run."
+        now, width = datetime.now(UTC), output_width()
+        self._print(found, list_text(found.body, now=now, width=width, nothing=nothing))
         return ExitCode.DONE
 
     async def logs(self, target: str, *, follows: bool) -> ExitCode:

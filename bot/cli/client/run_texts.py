@@ -32,11 +32,11 @@ STEP_MARKS: Mapping[str, str] = MappingProxyType(
 )
 
 
-def list_text(answer: Json, *, now: datetime, width: int) -> str:
-    """A page of runs as a table, newest first."""
+def list_text(answer: Json, *, now: datetime, width: int, nothing: str) -> str:
+    """A page of runs as a table, newest first; `nothing` if there is none."""
     runs: Sequence[Json] = answer["runs"]
     if not runs:
-        return "There is no such run."
+        return nothing
     columns = [
         Column(title="RUN", most=20),
         Column(title="STATE", most=24),

@@ -1,4 +1,4 @@
-"""Directories that only this process's user may enter."""
+"""Directories that only this process's user may enter, and files that only this user may read."""
 
 from __future__ import annotations
 
@@ -6,12 +6,16 @@ import logging
 import os
 import stat
 from pathlib import Path
+from uuid import uuid4
+
+import platformdirs
 
 from core.domain.errors import OpsError
 
 log = logging.getLogger(__name__)
 
 _ROOT_UID = 0
+_OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
 class ForeignDirectory(OpsError):
@@ -31,6 +35,11 @@ class ForeignDirectory(OpsError):
         )
         self.path = path
         self.owner = owner
+
+
+def default_home() -> Path:
+    """The home of this user if `SIGNALBOX_HOME` names none: the platform's folder for data."""
+    return Path(platformdirs.user_data_dir("signalbox", appauthor=False))
 
 
 def make_home_private(home: Path) -> None:
@@ -60,6 +69,51 @@ def excess_permissions(folder: Path) -> int:
     """
     allowed = stat.S_IXGRP if os.geteuid() == _ROOT_UID else 0
     return folder.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO) & ~allowed
+
+
+def read_private_file(path: Path, *, limit: int = 1000) -> str | None:
+    """The first `limit` characters of a file with a secret, if nobody else had a chance to read it.
+
+    Returns:
+        `None` if the file is missing, unreadable, no UTF-8 or a link, if it belongs to another
+        user than this one or root, or if other users have any permission to it.  Root accepts
+        everybody's.
+    """
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        with os.fdopen(handle, encoding="utf-8") as file:
+            found = os.fstat(handle)
+            is_trusted = found.st_uid in (os.geteuid(), _ROOT_UID) or os.geteuid() == _ROOT_UID
+            if not (stat.S_ISREG(found.st_mode) and is_trusted) or found.st_mode & _OTHERS:
+                return None
+            return file.read(limit)
+    except (OSError, UnicodeDecodeError):
+        return None
+
+
+def write_private_file(path: Path, content: str, *, owner: tuple[int, int] | None = None) -> None:
+    """Replace a file by one that only its owner may read; a killed process leaves the old one.
+
+    Args:
+        path: The file, in a folder of this process's user.
+        content: What it is to hold.
+        owner: The user and the group that own it; `None` for those of this process.
+
+    Raises:
+        OSError: If it cannot be written.
+    """
+    staged = path.with_name(f".{path.name}.{uuid4().hex[:8]}")
+    handle = os.open(staged, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            if owner is not None:
+                os.fchown(handle, *owner)
+            file.write(content)
+            file.flush()
+            os.fsync(handle)
+        staged.replace(path)
+    finally:
+        staged.unlink(missing_ok=True)
 
 
 def _make_private(folder: Path) -> None:

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass
 from datetime import timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aiohttp import web
@@ -18,15 +16,22 @@ from sqlalchemy import text
 from bot.assembly.backend import Backend, open_backend, slack_credentials, utc_now
 from bot.assembly.bad_setting import BadSetting
 from bot.assembly.database_wait import DatabaseWait
-from bot.assembly.serve import AppProcess, PartFailed, handle_signals, run_with_limit, web_server
+from bot.assembly.serve import (
+    AppProcess,
+    handle_signals,
+    run_with_limit,
+    temporary_files_in,
+    wait_until_stopped,
+    web_server,
+)
 from bot.assembly.settings import Settings
+from bot.assembly.web.local_token import grant_local_access
 from bot.assembly.web.monitoring import monitoring_route, new_counts
 from bot.slack.manifest import bot_scopes
-from bot.slack.setup import SlackCredentials, SlackSetupError, problems_of, warnings_of
+from bot.slack.setup import SlackCredentials, problems_of, warnings_of
 from bot.web.health import Health, health_routes
 from core.domain.errors import Unavailable
 from core.runner.clock import Clock, clock_jobs
-from core.runner.worker.duplicate_node import CopiedHome
 from core.runner.worker.identity import WorkerIdentity, claimed_identity
 from core.services.housekeeping import HousekeepingService
 from core.store.database.engine import translate_errors
@@ -44,7 +49,6 @@ _STOP_RECEIVING_LIMIT = timedelta(seconds=5)
 _HANDOVER_LIMIT = timedelta(seconds=9)
 _FINISH_DRAWING_LIMIT = timedelta(seconds=2)
 _CHECK_LIMIT = timedelta(seconds=2)
-
 # Between two readiness checks while the parts start.
 _POLL_SECONDS = 0.05
 
@@ -82,7 +86,12 @@ def _log_started(running: RunningApp) -> None:
 
 
 async def run_process(
-    settings: Settings, *, serves_slack: bool, runs_worker: bool, migrates: bool
+    settings: Settings,
+    *,
+    serves_slack: bool,
+    runs_worker: bool,
+    migrates: bool,
+    grants_access: bool = False,
 ) -> None:
     """Run one process until a signal ends it.
 
@@ -91,6 +100,7 @@ async def run_process(
         serves_slack: Receive and answer Slack requests, and draw messages.
         runs_worker: Execute runs.
         migrates: Bring the schema up to date first.
+        grants_access: Write a token for commands of this machine into the home.
 
     Raises:
         OpsError: If it cannot start; the message says what to fix.
@@ -98,7 +108,12 @@ async def run_process(
     process = AppProcess()
     async with handle_signals(process):
         await serve(
-            settings, process, serves_slack=serves_slack, runs_worker=runs_worker, migrates=migrates
+            settings,
+            process,
+            serves_slack=serves_slack,
+            runs_worker=runs_worker,
+            migrates=migrates,
+            grants_access=grants_access,
         )
 
 
@@ -109,6 +124,7 @@ async def serve(
     serves_slack: bool,
     runs_worker: bool,
     migrates: bool,
+    grants_access: bool = False,
     on_started: OnStarted = _log_started,
 ) -> None:
     """Start the parts, wait until a stop is requested, and stop the parts in order.
@@ -126,15 +142,14 @@ async def serve(
         backend = await stack.enter_async_context(
             open_backend(settings, migrates=migrates, database_wait=database_wait, meter=counts)
         )
-        limits = settings.config.limits
-        if serves_slack and limits is not None:
+        if serves_slack and (limits := settings.config.limits) is not None:
             caps = limits.caps
             await database_wait.retry_until_reachable(lambda: backend.admission.set_caps(caps))
         slack = _slack_service(backend, credentials, counts) if credentials else None
         worker: WorkerRuntime | None = None
         if runs_worker:
             identity = stack.enter_context(claimed_identity(settings.node.home))
-            stack.enter_context(_temporary_files_in(identity.scratch.folder))
+            stack.enter_context(temporary_files_in(identity.scratch.folder))
             worker = await _worker(backend, identity)
         health = _health(backend, slack, worker)
         metrics = monitoring_route(backend, counts, slack)
@@ -147,15 +162,11 @@ async def serve(
             process.start("clock", clock.run())
         if worker is not None:
             process.start("worker", worker.run())
+        if grants_access:
+            await grant_local_access(backend.tokens, settings.node.home, url)
         on_started(RunningApp(url=url, backend=backend, health=health))
         try:
-            await process.wait_until_stopped()
-        except PartFailed as error:
-            if isinstance(error.__cause__, SlackSetupError):
-                raise BadSetting("Slack", " ".join(error.__cause__.lines)) from error
-            if isinstance(error.__cause__, CopiedHome):
-                raise error.__cause__ from None
-            raise
+            await wait_until_stopped(process)
         finally:
             log.info("stopping", extra={"event": "app.stop_requested"})
             if worker is not None:
@@ -192,20 +203,6 @@ def _credentials(settings: Settings) -> SlackCredentials:
     for line in warnings_of(credentials, settings.slack.variable_names):
         log.warning("slack settings: %s", line, extra={"event": "slack_settings.questioned"})
     return credentials
-
-
-@contextmanager
-def _temporary_files_in(folder: Path) -> Iterator[None]:
-    """Put all temporary files of this process, also those of libraries, into `folder`.
-
-    The agent's library copies transcripts there.  A worker that was killed leaves them behind,
-    and the next worker recognises them as leftovers by the folder's name.
-    """
-    previous, tempfile.tempdir = tempfile.tempdir, str(folder)
-    try:
-        yield
-    finally:
-        tempfile.tempdir = previous
 
 
 async def _worker(backend: Backend, identity: WorkerIdentity) -> WorkerRuntime:
@@ -291,5 +288,4 @@ def _web(
         app.cleanup_ctx.append(endpoint.lifespan)
         if not slack.credentials.app_token:
             app.add_routes([slack.route()])
-    node = backend.settings.node
-    return web_server(app, host=node.host, port=node.port)
+    return web_server(app, host=backend.settings.node.host, port=backend.settings.node.port)

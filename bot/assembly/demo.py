@@ -114,6 +114,7 @@ async def _start_demo(
                 serves_slack=True,
                 runs_worker=True,
                 migrates=True,
+                grants_access=not is_one_shot,
                 on_started=running_future.set_result,
             ),
             name="signalbox",
@@ -162,6 +163,7 @@ def _greet(demo: _Demo) -> None:
   In #builds, type         /workflow run builder Add rate limiting to the API
   Then press its buttons, or try  /workflow help
   A repository to work on  --repo {demo.repository}
+  From another terminal    SIGNALBOX_HOME={demo.running.backend.settings.node.home} signalbox runs
 
   Ctrl-C stops everything; nothing is kept.
 """

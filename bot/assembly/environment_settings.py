@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
 
-import platformdirs
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from bot.assembly.bad_setting import BadSetting
 from bot.assembly.config_tables import MAX_SLOTS
 from core.agent.egress.upstream import ParentProxies
+from core.private_files import default_home
 
 DEFAULT_API_URL = "https://slack.com/api/"
 DEFAULT_PORT = 8765
@@ -186,10 +186,7 @@ class ProxySettings(EnvironmentSettings):
 class NodeSettings(EnvironmentSettings):
     """This process on this machine: directories, web server, log."""
 
-    home: Path = Field(
-        default_factory=lambda: Path(platformdirs.user_data_dir("signalbox", appauthor=False)),
-        alias="SIGNALBOX_HOME",
-    )
+    home: Path = Field(default_factory=default_home, alias="SIGNALBOX_HOME")
     host: str = Field(default="127.0.0.1", alias="SIGNALBOX_HOST")
     port: int = Field(default=DEFAULT_PORT, ge=0, le=65535, alias="SIGNALBOX_PORT")
     public_url: str | None = Field(default=None, alias="SIGNALBOX_PUBLIC_URL")

@@ -5,16 +5,20 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
-from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import AsyncExitStack, asynccontextmanager
+import tempfile
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 from aiohttp import web
 
 from bot.assembly.bad_setting import BadSetting
+from bot.slack.setup import SlackSetupError
 from bot.web.server import ApiRunner
+from core.runner.worker.duplicate_node import CopiedHome
 
 log = logging.getLogger(__name__)
 
@@ -148,3 +152,35 @@ async def run_with_limit(
             seconds,
             extra={"event": "shutdown_step.timed_out", "step": name, "limit_seconds": seconds},
         )
+
+
+async def wait_until_stopped(process: AppProcess) -> None:
+    """Wait until a stop of the process is requested.
+
+    Raises:
+        BadSetting: If the settings of Slack ended it.
+        CopiedHome: If another worker uses a copy of its home.
+        PartFailed: If a part ended for another reason.
+    """
+    try:
+        await process.wait_until_stopped()
+    except PartFailed as error:
+        if isinstance(error.__cause__, SlackSetupError):
+            raise BadSetting("Slack", " ".join(error.__cause__.lines)) from error
+        if isinstance(error.__cause__, CopiedHome):
+            raise error.__cause__ from None
+        raise
+
+
+@contextmanager
+def temporary_files_in(folder: Path) -> Iterator[None]:
+    """Put all temporary files of this process, also those of libraries, into `folder`.
+
+    The agent's library copies transcripts there.  A worker that was killed leaves them behind,
+    and the next worker recognises them as leftovers by the folder's name.
+    """
+    previous, tempfile.tempdir = tempfile.tempdir, str(folder)
+    try:
+        yield
+    finally:
+        tempfile.tempdir = previous

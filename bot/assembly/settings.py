@@ -96,6 +96,7 @@ _SECRET_VARIABLES = frozenset(
         "SLACK_CLIENT_SECRET",
         "ANTHROPIC_API_KEY",
         "CLAUDE_CODE_OAUTH_TOKEN",
+        "SIGNALBOX_TOKEN",
     }
 )
 
@@ -112,12 +113,14 @@ _GROUPS: tuple[type[EnvironmentSettings], ...] = (
 AGENT_VARIABLES = frozenset(
     {"SIGNALBOX_RUN_ID", "SIGNALBOX_ATTEMPT", "SIGNALBOX_INSTALLATION", "SIGNALBOX_SCRATCH"}
 )
+# What commands that act through the API read; see `bot.cli.client.settings`.
+CLIENT_VARIABLES = frozenset({"SIGNALBOX_URL", "SIGNALBOX_TOKEN"})
 
 
 def _known_variables() -> tuple[str, ...]:
     """The names of all variables that may be set."""
     fields = (field for group in _GROUPS for field in group.model_fields.values())
-    return (*(field.alias for field in fields if field.alias), *AGENT_VARIABLES)
+    return (*(field.alias for field in fields if field.alias), *AGENT_VARIABLES, *CLIENT_VARIABLES)
 
 
 def remove_secrets_from_environment() -> None:

@@ -7,14 +7,16 @@ import gc
 import logging
 import sys
 from collections.abc import Coroutine
-from typing import Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from bot.assembly.logs import set_up_logging
-from bot.assembly.settings import Settings, load_settings, remove_secrets_from_environment
 from bot.cli.advice import error_line
+from bot.cli.run_commands import commands
 from core.domain.errors import OpsError
+
+if TYPE_CHECKING:
+    from bot.assembly.settings import Settings
 
 # Commands import what they need when they run: `--help` and `manifest` stay instant.
 # ruff: noqa: PLC0415
@@ -26,12 +28,12 @@ _MAX_PORT = 65535
 app = typer.Typer(
     name="signalbox",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
 )
 tokens = typer.Typer(
     name="token", no_args_is_help=True, help="API tokens, in the database of DATABASE_URL."
 )
+app.add_typer(commands)
 app.add_typer(tokens)
 
 
@@ -84,10 +86,14 @@ def demo(
 
 @app.command()
 def up() -> None:
-    """Run bot, web and worker in this process."""
+    """Run bot, web and worker in this process; commands on this machine find it by themselves."""
     from bot.assembly.app import run_process
 
-    _run(run_process(_settings(), serves_slack=True, runs_worker=True, migrates=True))
+    _run(
+        run_process(
+            _settings(), serves_slack=True, runs_worker=True, migrates=True, grants_access=True
+        )
+    )
 
 
 @app.command()
@@ -224,6 +230,9 @@ def _settings(level: str = "info") -> Settings:
 
     Afterwards the environment has no secret any more, so no child process inherits one.
     """
+    from bot.assembly.logs import set_up_logging
+    from bot.assembly.settings import load_settings, remove_secrets_from_environment
+
     try:
         settings = load_settings()
     except OpsError as error:

@@ -1,6 +1,11 @@
 """Formatting of counts, tokens, sizes and shares."""
 
-from core.domain.runs.run import Usage
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from core.domain.runs.run import Usage
 
 
 def compact_count(number: int) -> str:

@@ -1,8 +1,12 @@
 """Formatting of money."""
 
-from decimal import ROUND_HALF_UP, Decimal
+from __future__ import annotations
 
-from core.domain.runs.run import CostSource
+from decimal import ROUND_HALF_UP, Decimal
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from core.domain.runs.run import CostSource
 
 
 def dollars(amount: Decimal) -> str:

@@ -1,5 +1,8 @@
-"""Formatting of durations and times."""
+"""Formatting of durations and times, and reading of time limits."""
 
+from __future__ import annotations
+
+import re
 from datetime import datetime, timedelta
 
 _MINUTE = 60
@@ -8,6 +11,10 @@ _DAY = 24 * _HOUR
 # The step of elapsed times, in seconds.  A message that changed every second would use up the
 # updates that a surface may make.
 ELAPSED_STEP = 15
+
+_TIME_LIMIT = re.compile(
+    r"(?:(?P<h>\d+(?:\.\d+)?)h)?(?:(?P<m>\d+(?:\.\d+)?)m(?:in)?)?(?:(?P<s>\d+)s)?\Z"
+)
 
 
 def duration(length: timedelta) -> str:
@@ -46,6 +53,16 @@ def time_limit(length: timedelta) -> str:
     minutes, seconds = divmod(rest, _MINUTE)
     parts = [f"{n}{unit}" for n, unit in ((hours, "h"), (minutes, "m"), (seconds, "s")) if n]
     return "".join(parts) or "0s"
+
+
+def parse_time_limit(text: str) -> timedelta | None:
+    """Read a time limit with its units, from 10 s to 24 h; `None` if it is none."""
+    found = _TIME_LIMIT.match(text.strip().lower().replace(" ", ""))
+    if found is None or not any(found.groups()) or len(text) > 20:
+        return None
+    hours, minutes, seconds = (float(found[unit] or 0) for unit in "hms")
+    length = hours * _HOUR + minutes * _MINUTE + seconds
+    return timedelta(seconds=length) if 10 <= length <= _DAY else None
 
 
 def milliseconds(length: float) -> str:

@@ -52,6 +52,14 @@ async def find_all(session: AsyncSession, digests: Collection[str]) -> dict[str,
     return {row.digest: row.to_token() for row in rows}
 
 
+async def find_named(session: AsyncSession, name: str) -> ApiToken | None:
+    """The token with this name that is not revoked, also if it has expired."""
+    row = await session.scalar(
+        select(TokenRow).where(TokenRow.name == name, TokenRow.revoked_at.is_(None))
+    )
+    return None if row is None else row.to_token()
+
+
 async def latest_owner(session: AsyncSession, name: str) -> UUID | None:
     """The owner of the runs of the newest token with this name that acts for itself."""
     owner: UUID | None = await session.scalar(

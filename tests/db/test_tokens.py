@@ -235,3 +235,39 @@ async def test_the_program_prints_a_new_token_alone_on_standard_output(
     assert "revoked" in after
     with pytest.raises(TokenRefused):
         await service.authenticate(made.out.strip())
+
+
+async def test_a_kept_token_is_replaced_only_when_it_is_not_valid_any_more(
+    service: TokenService, database: Database
+) -> None:
+    wanted = NewToken(name="ada-laptop-1", role=Role.OPERATOR)
+    first = await service.keep_or_replace(wanted, secret=None, by=SYSTEM)
+    owner = (await service.authenticate(first)).user_id
+
+    kept = await service.keep_or_replace(wanted, secret=first, by=SYSTEM)
+    lost = await service.keep_or_replace(wanted, secret=None, by=SYSTEM)
+    await service.revoke(wanted.name, by=SYSTEM)
+    revoked = await service.keep_or_replace(wanted, secret=lost, by=SYSTEM)
+
+    assert kept == first
+    assert len({first, lost, revoked}) == 3
+    assert (await service.authenticate(revoked)).user_id == owner
+    for old in (first, lost):
+        with pytest.raises(TokenRefused, match="revoked"):
+            await service.authenticate(old)
+    async with database.sessions() as session:
+        trail = [entry.details for entry in await audit.recent(session, 10)]
+    assert sum("created_token" in details for details in trail) == 3
+    assert sum("revoked_token" in details for details in trail) == 2
+
+
+async def test_a_kept_token_never_stands_in_for_another_one(service: TokenService) -> None:
+    _, others = await service.create(NewToken(name="ci", role=Role.ADMIN), by=SYSTEM)
+
+    own = await service.keep_or_replace(
+        NewToken(name="ada-laptop-1", role=Role.OPERATOR), secret=others, by=SYSTEM
+    )
+
+    assert own != others
+    assert (await service.authenticate(own)).role is Role.OPERATOR
+    assert (await service.authenticate(others)).name == "ci"

@@ -11,7 +11,7 @@ from datetime import timedelta
 from pathlib import Path
 from threading import Thread
 
-from bot.assembly.app import _temporary_files_in
+from bot.assembly.serve import temporary_files_in
 from core.workspace.command import Git
 from core.workspace.scratch import open_scratch, remove_abandoned
 from core.workspace.settings import git_environment
@@ -201,7 +201,7 @@ async def test_a_workspace_can_be_created_after_its_temporary_directory_was_remo
 
 def test_libraries_use_the_processes_temporary_directory(tmp_path: Path) -> None:
     before = tempfile.gettempdir()
-    with _temporary_files_in(tmp_path):
+    with temporary_files_in(tmp_path):
         made = Path(tempfile.mkdtemp(prefix="claude-resume-"))
 
     assert made.parent == tmp_path

@@ -6,7 +6,6 @@
 import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
 from decimal import Decimal, InvalidOperation
 from difflib import get_close_matches
 from types import MappingProxyType
@@ -14,13 +13,10 @@ from typing import Any
 
 from bot.slack.commands.words import WordReader
 from bot.words.texts import clean
+from bot.words.times import parse_time_limit
 from core.domain.errors import BadRequest
 from core.domain.runs.request import MAX_SESSION_NAME_CHARS, PRIORITY_RANGE
 from core.domain.workflow import MAX_BUDGET_USD, MAX_TURNS_LIMIT
-
-_DURATION = re.compile(
-    r"(?:(?P<h>\d+(?:\.\d+)?)h)?(?:(?P<m>\d+(?:\.\d+)?)m(?:in)?)?(?:(?P<s>\d+)s)?\Z"
-)
 
 
 class BadCommand(BadRequest):
@@ -69,16 +65,6 @@ def parse_budget(text: str) -> Decimal | None:
     except InvalidOperation:
         return None
     return amount if 0 < amount <= MAX_BUDGET_USD else None
-
-
-def parse_timeout(text: str) -> timedelta | None:
-    """Read a duration with units, from 10 s to 24 h."""
-    found = _DURATION.match(text.strip().lower().replace(" ", ""))
-    if found is None or not any(found.groups()) or len(text) > 20:
-        return None
-    hours, minutes, seconds = (float(found[unit] or 0) for unit in "hms")
-    length = hours * 3600 + minutes * 60 + seconds
-    return timedelta(seconds=length) if 10 <= length <= 24 * 3600 else None
 
 
 def _parse_word(text: str) -> str | None:
@@ -149,7 +135,7 @@ _ALL_FLAGS = (
     Flag(
         name="timeout",
         field="timeout",
-        parse=parse_timeout,
+        parse=parse_time_limit,
         expected="a duration with its unit, from 10s to 24h",
         example="--timeout 30m",
         help_text="time limit: `90s`, `30m`, `1h30m`",

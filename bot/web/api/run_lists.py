@@ -14,6 +14,8 @@ from pydantic import Field
 from bot.web.api.status_answer import elapsed_seconds
 from bot.web.api.values import Cursor, Moment, PageLimit, cursor_of, money, person
 from bot.web.route import Answer, AnyRoute, Call, Method, NoParameters, Parameters, Route
+from bot.words.markup import PLAIN
+from bot.words.runs.states import state_words
 from core.domain.actor import Action, Actor, Role
 from core.domain.paging import Page, PageKey
 from core.domain.runs.outcome import Outcome, OutcomeReason
@@ -49,6 +51,7 @@ class RunSummary(Answer):
     """A run in a list.
 
     Attributes:
+        headline: The state of the run in a few words, as every surface lists it.
         task: Its first words; of a continuation those of the task that it works on.
         leg: Its number among the runs that work on this task.
         cost: US dollars; `null` if unknown.
@@ -56,6 +59,7 @@ class RunSummary(Answer):
 
     run_id: str
     status: RunStatus
+    headline: str
     stop_reason: StopReason | None
     outcome: Outcome | None
     outcome_reasons: list[OutcomeReason]
@@ -215,6 +219,7 @@ def run_summary(snapshot: RunSnapshot, now: datetime) -> RunSummary:
     return RunSummary(
         run_id=run.run_id,
         status=run.status,
+        headline=state_words(snapshot, PLAIN),
         stop_reason=run.stop_reason,
         outcome=run.outcome,
         outcome_reasons=list(run.outcome_reasons),

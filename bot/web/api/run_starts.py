@@ -27,6 +27,7 @@ from core.domain.actor import Action, Actor, Role
 from core.domain.runs.request import (
     MAX_SESSION_NAME_CHARS,
     MAX_TASK_CHARS,
+    PRIORITY_RANGE,
     ContinueRequest,
     Place,
     StartRequest,
@@ -67,6 +68,9 @@ class StartBody(LenientParameters):
     ) = Field(default=None, description="Seconds.")
     model: Annotated[str, Field(min_length=1, max_length=100)] | None = None
     budget_usd: Annotated[Decimal, Field(ge=Decimal("0.0001"), le=MAX_BUDGET_USD)] | None = None
+    priority: (
+        Annotated[int, Field(strict=True, ge=PRIORITY_RANGE[0], le=PRIORITY_RANGE[-1])] | None
+    ) = Field(default=None, description="Higher starts earlier; 0 is normal.")
     user_id: (
         Annotated[str, Field(max_length=100)]
         | Annotated[int, Field(strict=True, ge=-_MAX_INT, le=_MAX_INT)]
@@ -152,6 +156,7 @@ class RunStarts:
             timeout=None if body.timeout is None else timedelta(seconds=body.timeout),
             session_name=body.session_name,
             session_id=body.session_id,
+            priority=body.priority or 0,
             requested_for=None if body.user_id is None else str(body.user_id),
         )
         started = await self.runs.start(request, by=call.actor)

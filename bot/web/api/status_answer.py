@@ -19,9 +19,12 @@ from bot.web.api.step_answers import (
 from bot.web.api.values import RowId, moment, money
 from bot.web.route import Answer, LenientParameters
 from bot.words import counts
+from bot.words.markup import PLAIN
 from bot.words.runs.log_lines import log_line
+from bot.words.runs.states import state_of
 from core.domain.runs.outcome import Outcome, OutcomeReason
 from core.domain.runs.run import CostSource, Run, RunStatus, StopReason, WaitingOn
+from core.domain.runs.snapshot import RunSnapshot
 from core.services.runs.status import StatusReport
 
 # As many as the older API named.
@@ -67,6 +70,9 @@ class StatusAnswer(Answer):
         elapsed_seconds: Since its start, until its end.
         current_turns: The same as `turns`.
         logs: What happened, a line each; `null` unless it was asked for.
+        headline: The state of the run in words, as every surface shows it.
+        is_saving_work: Whether it has ended, and its work is still being saved and measured; a
+            completed run has no outcome until then.
         warning: What of this answer is missing, and why; only there if something is.
     """
 
@@ -96,6 +102,7 @@ class StatusAnswer(Answer):
     max_turns: int | None
     logs: str | None
 
+    headline: str | None = None
     created_at: datetime | None = None
     stop_reason: StopReason | None = None
     waiting_on: WaitingOn | None = None
@@ -104,6 +111,7 @@ class StatusAnswer(Answer):
     can_continue: bool = False
     cost_source: CostSource | None = None
     is_killing: bool = False
+    is_saving_work: bool = False
     attempt: int = 1
     version: int = 0
 
@@ -188,6 +196,7 @@ def elapsed_seconds(run: Run, now: datetime) -> float:
 def _facts(run: Run) -> dict[str, Any]:
     """What the older API had no fields for."""
     return {
+        "headline": state_of(RunSnapshot(run=run), PLAIN).title,
         "created_at": moment(run.created_at),
         "stop_reason": run.stop_reason,
         "waiting_on": run.waiting_on,
@@ -196,6 +205,7 @@ def _facts(run: Run) -> dict[str, Any]:
         "can_continue": run.can_continue,
         "cost_source": run.cost_source,
         "is_killing": run.is_live and run.kill_requested_at is not None,
+        "is_saving_work": run.is_work_pending,
         "attempt": run.attempt,
         "version": run.version,
     }

@@ -16,7 +16,12 @@ from bot.words.kills import (
     unconfirmed_title,
 )
 from bot.words.markup import Markup
-from bot.words.runs.endings import ending_explanation, ending_icon, ending_title
+from bot.words.runs.endings import (
+    REASON_WORDS,
+    ending_explanation,
+    ending_icon,
+    ending_title,
+)
 from core.domain.fleet.workers import QueueReason
 from core.domain.kills.termination import Phase, Termination
 from core.domain.runs.outcome import Outcome
@@ -115,6 +120,14 @@ def state_of(snapshot: RunSnapshot, markup: Markup) -> StateWords:
         detail=detail,
         is_calm=run.stop_reason is StopReason.SUCCESS and run.outcome is not Outcome.ATTENTION,
     )
+
+
+def state_words(snapshot: RunSnapshot, markup: Markup) -> str:
+    """The state of a run in a few words, for a list, as plain text."""
+    reason = snapshot.run.stop_reason
+    if reason is None or reason is StopReason.SUCCESS:
+        return state_of(snapshot, markup).title
+    return REASON_WORDS[reason]
 
 
 def _stopping(snapshot: RunSnapshot, kill: Termination | None, markup: Markup) -> StateWords:

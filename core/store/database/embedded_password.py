@@ -13,13 +13,12 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
-import os
 import re
 import secrets
 import stat
 from pathlib import Path
-from uuid import uuid4
 
+from core.private_files import read_private_file, write_private_file
 from core.store.database.embedded_account import SystemUser
 
 ROLE = "postgres"
@@ -40,14 +39,8 @@ def password_file(folder: Path) -> Path:
 def load_password(folder: Path) -> str | None:
     """Read the password; `None` if its file is missing, unreadable, damaged or exposed."""
     path = password_file(folder)
-    try:
-        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-        with os.fdopen(handle, encoding="ascii") as file:
-            if os.fstat(handle).st_mode & _OTHERS:
-                return None
-            found = _LINE.fullmatch(file.read(1000).strip())
-    except (OSError, UnicodeDecodeError):
-        return None
+    content = read_private_file(path)
+    found = None if content is None else _LINE.fullmatch(content.strip())
     return found[1] if found else None
 
 
@@ -64,7 +57,7 @@ def create_password(folder: Path) -> str:
         OSError: If the file cannot be written.
     """
     password = secrets.token_hex(32)
-    _write_privately(password_file(folder), f"*:*:*:{ROLE}:{password}\n")
+    write_private_file(password_file(folder), f"*:*:*:{ROLE}:{password}\n")
     return password
 
 
@@ -91,7 +84,8 @@ def demand(cluster: Path, password: str, owner: SystemUser | None) -> None:
         password: The password, which was set already.
         owner: The account of the server; `None` is that of this process.
     """
-    _write_privately(_rules_file(cluster), _rules(password), owner)
+    account = None if owner is None else (owner.uid, owner.gid)
+    write_private_file(_rules_file(cluster), _rules(password), owner=account)
 
 
 def _rules_file(cluster: Path) -> Path:
@@ -125,19 +119,3 @@ def _scram_verifier(password: str) -> str:
 
 def _base64(data: bytes) -> str:
     return base64.b64encode(data).decode()
-
-
-def _write_privately(path: Path, content: str, owner: SystemUser | None = None) -> None:
-    """Replace a file by one that only its owner may read; a killed process leaves the old one."""
-    staged = path.with_name(f".{path.name}.{uuid4().hex[:8]}")
-    handle = os.open(staged, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            if owner is not None:
-                os.fchown(handle, owner.uid, owner.gid)
-            file.write(content)
-            file.flush()
-            os.fsync(handle)
-        staged.replace(path)
-    finally:
-        staged.unlink(missing_ok=True)

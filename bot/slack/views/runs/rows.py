@@ -12,14 +12,14 @@ from bot.slack.views.message import Block
 from bot.slack.views.runs.links import ThreadLinks
 from bot.words import counts, money, times
 from bot.words.kills import kill_question_words
-from bot.words.runs.endings import REASON_WORDS
 from bot.words.runs.names import leg_suffix, task_name
-from bot.words.runs.states import state_of
+from bot.words.runs.states import state_of, state_words
 from core.domain.actor import Action, Actor, is_allowed
-from core.domain.runs.run import CostSource, Run, RunStatus, StopReason
+from core.domain.runs.run import CostSource, Run, RunStatus
 from core.domain.runs.snapshot import RunSnapshot
 
 _TASK_LIMIT = 90
+# What the icon says already.
 _SAID_BY_ICON = frozenset({"Running", "Completed"})
 
 
@@ -66,7 +66,7 @@ def run_line(snapshot: RunSnapshot, *, now: datetime, links: ThreadLinks) -> str
     task = links.to_thread(snapshot.card, task_name(snapshot, MRKDWN, _TASK_LIMIT))
     facts = [
         f"{task}{leg_suffix(snapshot)}",
-        text.escape(_state_words(run, state.title)),
+        text.escape("" if state.title in _SAID_BY_ICON else state_words(snapshot, MRKDWN)),
         text.one_line(run.workflow_name, 40),
         *_measures(run, now),
         MRKDWN.person(snapshot.owner),
@@ -111,13 +111,6 @@ def owned_by(actor: Actor) -> Callable[[Run], bool]:
 
 def _has_button(run: Run, can_kill: Callable[[Run], bool]) -> bool:
     return run.is_live and run.kill_requested_at is None and can_kill(run)
-
-
-def _state_words(run: Run, title: str) -> str:
-    """What the icon does not say: nothing for a run that is running, or that simply completed."""
-    if run.stop_reason is None or run.stop_reason is StopReason.SUCCESS:
-        return "" if title in _SAID_BY_ICON else title
-    return REASON_WORDS[run.stop_reason]
 
 
 def _measures(run: Run, now: datetime) -> list[str]:

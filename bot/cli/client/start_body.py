@@ -1,0 +1,84 @@
+"""Reads the arguments of a start and a continuation into what the API takes."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Any
+
+from bot.cli.client.errors import BadArgument
+from bot.words.times import parse_time_limit
+
+_FROM_INPUT = ["-"]
+_MORE_TURNS = re.compile(r"\+([0-9]{1,6})")
+_DOLLARS = re.compile(r"[0-9]{1,7}(?:\.[0-9]{1,4})?|\.[0-9]{1,4}", re.ASCII)
+
+
+def start_body(
+    *,
+    task: Sequence[str],
+    repo: str | None,
+    branch: str | None,
+    model: str | None,
+    turns: int | None,
+    budget: str | None,
+    timeout: str | None,
+    session: str | None,
+    priority: int | None,
+) -> dict[str, Any]:
+    """The body of a start; what is not given is the workflow's own, and left out.
+
+    Raises:
+        BadArgument: If the task is empty, or the budget or the time limit cannot be read.
+    """
+    message = words_of(task)
+    if message is None:
+        raise BadArgument("TASK", "say what is to be done.")
+    given = {
+        "message": message,
+        "repository_url": repo,
+        "git_branch": branch,
+        "model": model,
+        "max_turns": turns,
+        "budget_usd": None if budget is None else _dollars(budget),
+        "timeout": None if timeout is None else _seconds(timeout),
+        "session_name": session,
+        "priority": priority,
+    }
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def words_of(words: Sequence[str]) -> str | None:
+    """A text of an argument or several, or of standard input if it is `-`; `None` if it is blank.
+
+    One argument is taken as it is, line breaks included.
+    """
+    text = sys.stdin.read().rstrip("\n") if list(words) == _FROM_INPUT else " ".join(words)
+    return text if text.strip() else None
+
+
+def more_turns(words: Sequence[str], turns: int | None) -> tuple[int | None, Sequence[str]]:
+    """The additional turns and the message of `continue`: `+20` may stand before the message."""
+    found = _MORE_TURNS.fullmatch(words[0]) if words else None
+    if found is None or turns is not None:
+        return turns, words
+    return int(found[1]), words[1:]
+
+
+def _dollars(text: str) -> str:
+    digits = text.strip().removeprefix("$")
+    if not _DOLLARS.fullmatch(digits):
+        raise BadArgument("--budget", "needs US dollars, for example --budget 2.50.")
+    return str(Decimal(digits))
+
+
+def _seconds(text: str) -> int:
+    limit = parse_time_limit(text)
+    if limit is None:
+        raise BadArgument(
+            "--timeout",
+            "needs a duration with its unit, from 10s to 24h, for example --timeout 30m.",
+        )
+    return round(limit.total_seconds())

@@ -1,0 +1,242 @@
+"""The commands that act through the HTTP API, with their options."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import sys
+from typing import TYPE_CHECKING, Annotated, NoReturn
+
+import typer
+
+from core.domain.errors import OpsError
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
+    from bot.cli.client.acts import Act, Acts
+    from bot.cli.client.exit_codes import ExitCode
+
+# Commands import what they need when they run: a shell completes words without it.
+# ruff: noqa: PLC0415
+
+commands = typer.Typer()
+
+
+def _complete_run(incomplete: str) -> list[tuple[str, str]]:
+    from bot.cli.client.completion import suggest_runs
+
+    return suggest_runs(incomplete)
+
+
+def _complete_live_run(incomplete: str) -> list[tuple[str, str]]:
+    from bot.cli.client.completion import LIVE, suggest_runs
+
+    return suggest_runs(incomplete, LIVE)
+
+
+def _complete_workflow(incomplete: str) -> list[tuple[str, str]]:
+    from bot.cli.client.completion import suggest_workflows
+
+    return suggest_workflows(incomplete)
+
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print the API's JSON, for programs.")]
+Wait = Annotated[
+    bool, typer.Option("--wait", help="Wait for its end; the exit code tells how it went.")
+]
+AnyRun = Annotated[
+    str,
+    typer.Argument(
+        metavar="RUN",
+        help="A run's id, its beginning, or a session's name or id.",
+        autocompletion=_complete_run,
+    ),
+]
+
+
+@commands.command("run")
+def run_workflow(
+    workflow: Annotated[
+        str,
+        typer.Argument(
+            metavar="WORKFLOW",
+            help="The workflow, as `implement` or `fix`.",
+            autocompletion=_complete_workflow,
+        ),
+    ],
+    task: Annotated[
+        list[str],
+        typer.Argument(metavar="TASK", help="What is to be done; `-` reads it from a pipe."),
+    ],
+    *,
+    repo: Annotated[
+        str | None, typer.Option(help="Repository to clone; without it an empty one.")
+    ] = None,
+    branch: Annotated[str | None, typer.Option(help="Branch to start from.")] = None,
+    model: Annotated[str | None, typer.Option(help="Model for this run.")] = None,
+    turns: Annotated[int | None, typer.Option(help="Turn limit.")] = None,
+    budget: Annotated[str | None, typer.Option(help="Cost limit in US dollars.")] = None,
+    timeout: Annotated[str | None, typer.Option(help="Time limit: 90s, 30m, 1h30m.")] = None,
+    session: Annotated[
+        str | None, typer.Option(help="A name for the conversation, to continue it by.")
+    ] = None,
+    priority: Annotated[
+        int | None, typer.Option(help="Position in the queue: higher starts earlier, 0 is normal.")
+    ] = None,
+    wait: Wait = False,
+    as_json: AsJson = False,
+) -> None:
+    """Start a workflow; with --wait, exit 0 only if it completed and left nothing to do."""
+    from bot.cli.client.start_body import start_body
+
+    def body() -> dict[str, object]:
+        return start_body(
+            task=task,
+            repo=repo,
+            branch=branch,
+            model=model,
+            turns=turns,
+            budget=budget,
+            timeout=timeout,
+            session=session,
+            priority=priority,
+        )
+
+    _perform(lambda acts: acts.start(workflow, body(), waits=wait), as_json=as_json)
+
+
+@commands.command("continue")
+def continue_run(
+    target: AnyRun,
+    message: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="MESSAGE", help="What to tell the agent; `+20` first is --turns 20."
+        ),
+    ] = None,
+    turns: Annotated[int | None, typer.Option(help="Turns on top of what was left.")] = None,
+    wait: Wait = False,
+    as_json: AsJson = False,
+) -> None:
+    """Continue the session of an ended run, in the same conversation and workspace."""
+    from bot.cli.client.start_body import more_turns, words_of
+
+    def act(acts: Acts) -> Awaitable[ExitCode]:
+        more, words = more_turns(message or [], turns)
+        return acts.continue_run(target, turns=more, message=words_of(words), waits=wait)
+
+    _perform(act, as_json=as_json)
+
+
+@commands.command("kill")
+def kill_run(
+    target: Annotated[
+        str,
+        typer.Argument(
+            metavar="RUN",
+            help="A run's id, or at least four characters of it.",
+            autocompletion=_complete_live_run,
+        ),
+    ],
+    reason: Annotated[
+        list[str] | None, typer.Argument(metavar="REASON", help="Why; the owner reads it.")
+    ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Give it no time to stop by itself.")
+    ] = False,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Wait for the proof that nothing of it is alive.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Kill a run."""
+    from bot.cli.client.start_body import words_of
+
+    _perform(
+        lambda acts: acts.kill(target, force=force, reason=words_of(reason or []), waits=wait),
+        as_json=as_json,
+    )
+
+
+@commands.command("status")
+def show_status(
+    target: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="RUN",
+            help="A run's id, its beginning, or a session's name or id.",
+            autocompletion=_complete_run,
+        ),
+    ] = None,
+    wait: Wait = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show a run; without one, all live runs."""
+    from bot.cli.client.acts import ALL_LIVE
+
+    if target is None and wait:
+        raise typer.BadParameter("needs a RUN to wait for.", param_hint="--wait")
+    if target is None:
+        _perform(lambda acts: acts.runs(ALL_LIVE), as_json=as_json)
+    else:
+        known = target
+        _perform(lambda acts: acts.status(known, waits=wait), as_json=as_json)
+
+
+@commands.command("runs")
+def list_runs(
+    *,
+    mine: Annotated[bool, typer.Option("--mine", help="Only those of this token.")] = False,
+    live: Annotated[bool, typer.Option("--live", help="Only those that have not ended.")] = False,
+    failed: Annotated[bool, typer.Option("--failed", help="Only those that failed.")] = False,
+    workflow: Annotated[
+        str | None,
+        typer.Option(help="Only those of this workflow.", autocompletion=_complete_workflow),
+    ] = None,
+    limit: Annotated[int, typer.Option(help="How many, at most 200.")] = 20,
+    cursor: Annotated[
+        str | None, typer.Option(help="The `next` of the page before, from its JSON.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """List runs, newest first."""
+    from bot.cli.client.acts import RunSelection
+
+    selection = RunSelection(
+        mine=mine, live=live, failed=failed, workflow=workflow, limit=limit, cursor=cursor
+    )
+    _perform(lambda acts: acts.runs(selection), as_json=as_json)
+
+
+@commands.command("logs")
+def show_logs(
+    target: AnyRun,
+    follow: Annotated[
+        bool, typer.Option("--follow", "-f", help="Go on with what happens, until the run ends.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Print the log of a run."""
+    _perform(lambda acts: acts.logs(target, follows=follow), as_json=as_json)
+
+
+def _perform(act: Act, *, as_json: bool) -> NoReturn:
+    """Do it, and end with its exit code."""
+    from bot.cli.client.acts import perform
+    from bot.cli.client.output import note, prepare_output
+
+    prepare_output()
+    # Everything imported so far stays, so the collector need not scan it again.
+    gc.freeze()
+    gc.enable()
+    try:
+        code = int(asyncio.run(perform(act, as_json=as_json)))
+    except OpsError as error:
+        from bot.cli.client.exit_codes import code_of_error
+
+        note(f"signalbox: {error.user_message}")
+        code = int(code_of_error(error))
+    except KeyboardInterrupt:
+        code = 130
+    sys.exit(code)

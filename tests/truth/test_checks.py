@@ -12,7 +12,7 @@ from uuid import UUID
 import pytest
 
 from bot.web.api.diff_answers import diff_answer
-from bot.web.api.run_status import StatusQuery, status_answer
+from bot.web.api.status_answer import StatusQuery, status_answer
 from core.domain.progress.enrichment import StatusRows, compose
 from core.domain.runs.diff import CommitInfo, DiffStat, FileChange
 from core.domain.runs.outcome import Outcome, OutcomeReason

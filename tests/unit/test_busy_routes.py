@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Collection
 from dataclasses import fields
 from datetime import UTC, datetime
 from uuid import uuid4
@@ -27,7 +28,10 @@ from core.store.tables.runs import RunRow
 from tests.database import NOW, new_run
 
 MOMENTS = st.datetimes(
-    min_value=datetime(1970, 1, 2), max_value=datetime(2998, 1, 1), timezones=st.just(UTC)
+    # Hypothesis wants bounds without a time zone.
+    min_value=datetime(1970, 1, 2),  # noqa: DTZ001
+    max_value=datetime(2998, 1, 1),  # noqa: DTZ001
+    timezones=st.just(UTC),
 )
 
 
@@ -113,6 +117,9 @@ class SlowTokens:
         if secret != "good":
             raise TokenRefused(TokenProblem.UNKNOWN)
         return ApiToken(id=uuid4(), name="ci", created_at=NOW, role=Role.VIEWER, user_id=uuid4())
+
+    async def still_valid(self, digests: Collection[str]) -> dict[str, ApiToken]:
+        raise AssertionError(digests)
 
 
 class Nobody:

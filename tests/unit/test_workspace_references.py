@@ -24,7 +24,7 @@ class CountedGit(Git):
         super().__init__(environment={}, timeout=timedelta(seconds=30), global_config=None)
         self.processes = 0
 
-    def run(self, *arguments: str, **options: object) -> bytes:  # type: ignore[override]
+    def run(self, *arguments: str, **options: object) -> bytes:
         self.processes += 1
         return super().run(*arguments, **options)  # type: ignore[arg-type]
 

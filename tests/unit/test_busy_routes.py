@@ -27,7 +27,9 @@ from core.store.tables.runs import RunRow
 from tests.database import NOW, new_run
 
 MOMENTS = st.datetimes(
-    min_value=datetime(1970, 1, 2), max_value=datetime(2998, 1, 1), timezones=st.just(UTC)
+    min_value=datetime(1970, 1, 2),  # noqa: DTZ001 - the zone is added
+    max_value=datetime(2998, 1, 1),  # noqa: DTZ001
+    timezones=st.just(UTC),
 )
 
 

@@ -134,6 +134,9 @@ def size_of(value: object) -> int:
         if one is None:
             continue
         size += getsizeof(one)
+        if isinstance(one, str | int | float):
+            # Most parts are; to find out more takes longer than to add them.
+            continue
         if isinstance(one, tuple | list):
             pending += one
         elif is_dataclass(one):

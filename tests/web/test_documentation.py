@@ -7,7 +7,6 @@ import json
 import re
 import shutil
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -18,16 +17,12 @@ from tests.api import ApiHarness
 from tests.database import NOW, running_run
 from tests.limits import limit, patient
 from tests.streams import add_events
+from tests.web.documented import blocks
 
-DOCUMENT = (Path(__file__).parents[2] / "docs" / "api.md").read_text(encoding="utf-8")
-BLOCKS = [
-    block
-    for block in re.findall(r"```sh\n(.*?)```", DOCUMENT, re.DOTALL)
-    if not block.startswith("export")
-]
+BLOCKS = [block for block in blocks("sh") if not block.startswith("export")]
 
 (STREAM,) = [block for block in BLOCKS if "/stream" in block]
-(PYTHON,) = re.findall(r"```python\n(.*?)```", DOCUMENT, re.DOTALL)
+(PYTHON,) = blocks("python", section="Live")
 
 
 async def shell(script: str, variables: dict[str, str]) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import re
 import sys
 from pathlib import Path
 
@@ -17,13 +16,7 @@ from core.store.runs import runs
 from tests.api import ApiHarness
 from tests.database import NOW, running_run
 from tests.limits import limit
-
-ROOT = Path(__file__).parents[2]
-DOCUMENT = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
-
-
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", DOCUMENT, re.DOTALL)
+from tests.web.documented import ROOT, blocks
 
 
 @pytest.fixture
@@ -62,7 +55,7 @@ async def test_the_commands_print_the_json_of_the_api(
         "SIGNALBOX_TOKEN": await api.token(role=Role.ADMIN),
         "RUN": run.run_id,
     }
-    (script,) = blocks("bash")
+    (script,) = blocks("bash", section="From the command line")
 
     printed = await output_of("bash", "-euc", script, **variables)
 
@@ -77,7 +70,7 @@ async def test_the_commands_print_the_json_of_the_api(
 
 
 async def test_the_program_in_python_waits_for_its_run(api: ApiHarness) -> None:
-    (program,) = blocks("python")
+    (program,) = blocks("python", section="From Python")
     variables = {
         "SIGNALBOX_URL": f"http://{api.host}",
         "SIGNALBOX_TOKEN": await api.token(role=Role.RUNNER),

@@ -158,7 +158,8 @@ class Draft:
 
 def _call_of(work: tuple[Effect, ...]) -> ToolCall:
     """The call that does a piece of work."""
-    if len(work) == 1 and isinstance(fill := work[0], Fill) and 0 < fill.content.lines < _FEW:
+    fill = work[0] if len(work) == 1 else None
+    if isinstance(fill, Fill) and fill.is_new and 0 < fill.content.lines < _FEW:
         return write(fill.path, fill.text)
     commands = [effect.command for effect in work if isinstance(effect, ShellEffect)]
     return bash(" && ".join(commands), "Work")

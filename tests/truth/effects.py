@@ -122,11 +122,17 @@ class SetTask:
 
 @dataclass(frozen=True)
 class Fill:
-    """Write a file; `padding` bytes of zeros make a binary one large."""
+    """Write a file; `padding` bytes of zeros make a binary one large.
+
+    Attributes:
+        is_new: Whether the file cannot exist yet.  The agent's tool writes no others unless the
+            agent has read them.
+    """
 
     path: str
     content: Content
     padding: int = 0
+    is_new: bool = False
 
     @property
     def text(self) -> str:

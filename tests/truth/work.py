@@ -56,7 +56,7 @@ class Site:
         """A new file."""
         name = self.rng.choice(("src/part {}.txt", "docs/größe-{}.md", "top-{}.txt"))
         count = self.rng.randint(1, 40) if lines is None else lines
-        return Fill(name.format(next(self.ids)), self.content(count))
+        return Fill(name.format(next(self.ids)), self.content(count), is_new=True)
 
     def pick(self, folder: str, *, is_dirty: bool = False) -> str | None:
         """A file of a folder, changed or not since the last commit."""

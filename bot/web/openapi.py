@@ -45,6 +45,16 @@ _LAST_EVENT_ID: dict[str, Any] = {
     "description": "The id of the last event that is known; the stream goes on after it.",
     "schema": {"type": "string"},
 }
+# Of one event of a stream, as programs that read the document take the schema of this type.
+_EVENT_SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "event": {"type": "string"},
+        "id": {"type": "string"},
+        "data": {"type": "string", "contentMediaType": "application/json"},
+        "retry": {"type": "integer"},
+    },
+}
 Schemas = Mapping[Any, Mapping[str, Any]]
 
 
@@ -171,7 +181,7 @@ def _success(route: AnyRoute, references: Schemas) -> dict[str, Any]:
         return _response("Success", schema)
     return {
         "description": "Server-sent events; `x-event-data` has the data of each by its name.",
-        "content": {EVENT_STREAM: {"schema": {"type": "string"}, "x-event-data": schema}},
+        "content": {EVENT_STREAM: {"schema": _EVENT_SCHEMA, "x-event-data": schema}},
     }
 
 

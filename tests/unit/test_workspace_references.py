@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable
 from datetime import timedelta
@@ -11,6 +12,7 @@ import pytest
 
 from core.workspace.command import Git
 from core.workspace.work.references import branches_of, fetched_tips, start_state
+from core.workspace.work.untrusted_files import copy_untrusted
 from core.workspace.work.worktree import head_of
 from tests.unit.repositories import commit, git
 
@@ -118,3 +120,17 @@ def test_a_linked_folder_is_left_to_git(tmp_path: Path) -> None:
     branches_of(program, path)
 
     assert program.processes == 1
+
+
+def test_a_copied_index_keeps_its_time(tmp_path: Path) -> None:
+    # With a newer time git would take a file for unchanged that was written again so soon after
+    # the index that size and times are the same.
+    path = new(tmp_path / "work")
+    _commit(path)
+    index = path / ".git/index"
+    os.utime(index, ns=(1_700_000_000_000_000_001, 1_700_000_000_123_456_789))
+
+    assert copy_untrusted(path, ".git/index", tmp_path / "copy", max_bytes=1_000_000)
+
+    assert (tmp_path / "copy").stat().st_mtime_ns == 1_700_000_000_123_456_789
+    assert (tmp_path / "copy").read_bytes() == index.read_bytes()

@@ -77,6 +77,9 @@ def list_folders(root: Path, name: str) -> list[str] | None:
 def copy_untrusted(root: Path, name: str, destination: Path, *, max_bytes: int) -> bool:
     """Copy such a file unless it is larger than `max_bytes`; return whether it was copied.
 
+    The copy has the same time of modification: git compares that of an index with those of the
+    files in it, to tell which of them may have changed since without looking different.
+
     Raises:
         OSError: If the copy cannot be written.
     """
@@ -84,11 +87,13 @@ def copy_untrusted(root: Path, name: str, destination: Path, *, max_bytes: int) 
     if source is None:
         return False
     with source:
+        status = os.fstat(source.fileno())
         # A sparse file can be larger than the disk.
-        if os.fstat(source.fileno()).st_size > max_bytes:
+        if status.st_size > max_bytes:
             return False
         with destination.open("wb") as target:
             shutil.copyfileobj(source, target)
+        os.utime(destination, ns=(status.st_atime_ns, status.st_mtime_ns))
     return True
 
 

@@ -149,8 +149,10 @@ class StreamGate:
                 )
 
     async def _check_tokens(self) -> None:
-        valid = await self.authentication.check_again({place.digest for place in self._places})
-        self._refuse(lambda place: place.digest not in valid)
+        # Further ones may open meanwhile: their tokens have just been checked.
+        checked = {place.digest for place in self._places}
+        valid = await self.authentication.check_again(checked)
+        self._refuse(lambda place: place.digest in checked and place.digest not in valid)
         now = time.monotonic()
         if now - self._members_checked_at < self.member_check_seconds:
             return

@@ -17,8 +17,8 @@ from core.domain.actor import Actor, Identity, Origin, Role
 async def run_mcp(settings: Settings, *, role: Role) -> None:
     """Serve one client until it closes the pipe.
 
-    Whoever starts this has the database's address, so the role protects against mistakes of the
-    client, not against that person.
+    The person who starts this has the database's address, so the role protects against mistakes
+    of the client, not against that person.
 
     Raises:
         SchemaBehind, SchemaTooNew: If the database's schema is not this program's.

@@ -18,7 +18,7 @@ from core.services.context import ServiceContext
 from core.services.tokens import TokenService
 from core.store.database.engine import open_database, translate_errors
 
-# Whoever has the database's address may do everything with it.
+# Everybody who has the database's address may do everything with it.
 OPERATOR_OF_THE_MACHINE = Actor(role=Role.ADMIN, origin=Origin.CLI, name="the command line")
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 _DURATION = re.compile(r"([0-9]{1,9})([smhdw])")

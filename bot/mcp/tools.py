@@ -1,4 +1,4 @@
-"""What the tools do: one call of a service each, with the rights of whoever calls."""
+"""What the tools do: one call of a service each, with the rights of the caller."""
 
 from __future__ import annotations
 

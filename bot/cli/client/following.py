@@ -31,7 +31,7 @@ OnSilence = Callable[[Exception], object]
 
 @dataclass(frozen=True, kw_only=True)
 class Follower:
-    """Follows runs of one server, also while it is away for a moment.
+    """Follows runs of one server, also while it cannot be reached for a moment.
 
     Attributes:
         on_line: Called with each line of a log, as the API has it.
@@ -56,7 +56,8 @@ class Follower:
             The status of the ended run.
 
         Raises:
-            ServerUnreachable, ApiUnavailable: If the server was away for longer than `PATIENCE`.
+            ServerUnreachable, ApiUnavailable: If the server could not be reached for longer
+                than `PATIENCE`.
             ApiRefusal: If the API refuses, for example because the token was revoked meanwhile.
         """
         etag: str | None = None

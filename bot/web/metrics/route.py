@@ -77,7 +77,7 @@ class Metrics:
 
 
 def metrics_route(metrics: Metrics, access: MetricsAccess) -> web.RouteDef:
-    """The route; whoever may not read gets a 401 or 403 that says what to do."""
+    """The route; a caller who may not read it gets a 401 or 403 that says what to do."""
 
     async def scrape(request: web.Request) -> web.Response:
         refusal = access.refusal(request)

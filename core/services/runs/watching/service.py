@@ -2,8 +2,8 @@
 
 One subscription to the feed serves all watchers of a process.  A change of a run that somebody
 watches has its row and its new events read once, however many watch it; while nothing changes,
-there is no query for any watcher.  The rows are the truth: after an outage, or for a watcher that is slow,
-they are read again from where it was.
+there is no query for any watcher.  The rows are the truth: after an outage, or for a watcher that
+is slow, they are read again from where it was.
 """
 
 from __future__ import annotations

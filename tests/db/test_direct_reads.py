@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import AsyncExitStack
 
 import asyncpg
 import pytest
 
 from core.store.database.engine import Database
+from core.store.database.pool_use import CountingPool
 from tests.limits import limit
 
 
@@ -63,3 +65,21 @@ async def test_a_cancelled_read_gives_its_place_to_another(database: Database) -
 
     async with limit(10):
         assert await database.reads.fetch_row("SELECT 4") is not None
+
+
+async def test_a_connection_that_the_pool_has_no_room_for_is_closed(
+    database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    pool = database.engine.pool
+    assert isinstance(pool, CountingPool)
+    async with AsyncExitStack() as others:
+        for _ in range(pool.size()):
+            await others.enter_async_context(database.engine.connect())
+        await database.reads.fetch_row("SELECT 1")
+        assert pool.use().in_use == pool.size() + 1
+
+    async with limit(5):
+        while pool.use().in_use:  # noqa: ASYNC110 - no event
+            await asyncio.sleep(0.01)
+    assert pool.use().idle == pool.size()
+    assert [record for record in caplog.records if record.levelname == "ERROR"] == []

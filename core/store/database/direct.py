@@ -14,6 +14,7 @@ from typing import Any
 import asyncpg
 from sqlalchemy import PoolProxiedConnection
 from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.util import greenlet_spawn
 
 # Of the pool, which other work needs too.
 _MAX_CONNECTIONS = 6
@@ -42,7 +43,7 @@ class DirectReads:
     engine: AsyncEngine
     _free: list[_Kept] = field(default_factory=list)
     _slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_MAX_CONNECTIONS))
-    _is_return_planned: bool = False
+    _returning: asyncio.Task[None] | None = None
 
     async def fetch_row(self, statement: str, *arguments: object) -> asyncpg.Record | None:
         """Run a statement and return its first row, with `jsonb` and `json` already parsed.
@@ -66,24 +67,38 @@ class DirectReads:
                 kept.pooled.invalidate()
                 kept.pooled.close()
                 raise
-            self._keep(kept)
+            await self._keep(kept)
         return row
 
     async def _take(self) -> _Kept:
         pooled = await self.engine.raw_connection()
         return _Kept(pooled, pooled.driver_connection, time.monotonic())
 
-    def _keep(self, kept: _Kept) -> None:
+    async def _keep(self, kept: _Kept) -> None:
         if time.monotonic() - kept.since >= _KEPT_SECONDS:
-            kept.pooled.close()
+            await _return(kept)
             return
         self._free.append(kept)
-        if not self._is_return_planned:
-            self._is_return_planned = True
-            asyncio.get_running_loop().call_later(_KEPT_SECONDS, self.return_free)
+        if self._returning is None or self._returning.done():
+            self._returning = asyncio.create_task(self._return_later(), name="return connections")
 
-    def return_free(self) -> None:
-        """Return to the pool what is kept and not in use."""
-        self._is_return_planned = False
+    async def _return_later(self) -> None:
         while self._free:
-            self._free.pop().pooled.close()
+            await asyncio.sleep(_KEPT_SECONDS)
+            await self._return_free()
+
+    async def close(self) -> None:
+        """Return to the pool what is kept and not in use."""
+        if self._returning is not None:
+            self._returning.cancel()
+            await asyncio.wait({self._returning})
+        await self._return_free()
+
+    async def _return_free(self) -> None:
+        while self._free:
+            await _return(self._free.pop())
+
+
+async def _return(kept: _Kept) -> None:
+    """Return a connection to the pool, which closes it if it has enough: that takes a wait."""
+    await greenlet_spawn(kept.pooled.close)

@@ -108,7 +108,7 @@ async def open_database(
     try:
         yield Database(engine=engine, sessions=sessions, reads=reads, dsn=dsn)
     finally:
-        reads.return_free()
+        await reads.close()
         await _wait_for_checkins(engine)
         await engine.dispose()
 

@@ -1,4 +1,4 @@
-"""API tokens: who a program is that calls the API, and for how long."""
+"""API tokens: for whom a program calls the API, and for how long."""
 
 from __future__ import annotations
 

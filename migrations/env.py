@@ -14,6 +14,8 @@ from core.store.database.advisory_locks import AdvisoryLock
 from core.store.database.engine import open_database
 from core.store.database.migration_loss import MigrationWatch
 from core.store.tables import (
+    alert_subscriptions,
+    alerts,
     attempts,
     audit,
     carried_work,
@@ -49,6 +51,8 @@ _MODELS = (
     feed,
     drawables,
     tokens,
+    alert_subscriptions,
+    alerts,
 )
 
 

@@ -20,6 +20,8 @@ class DrawableKind(StrEnum):
     THREAD = "thread"
     OWNER_NOTICE = "owner_notice"
     HOME = "home"
+    ALERT = "alert"
+    DIGEST = "digest"
 
 
 class DrawableId(NamedTuple):
@@ -151,3 +153,23 @@ class Drawable:
     def is_active(self, now: datetime) -> bool:
         """Whether it is kept up to date."""
         return self.active_until is None or self.active_until > now
+
+
+@dataclass(frozen=True, kw_only=True)
+class SlackHealth:
+    """One row of `slack_health`: how far what is shown in a workspace is behind.
+
+    Attributes:
+        at: When the bot that draws wrote it.
+        outdated: How many drawables wait to be drawn.
+        oldest_at: Since when the longest waiting one is outdated; `None` if none is.
+        refused: How many messages Slack refused for good within a day.
+        limited: The Web API methods that Slack limits for long.
+    """
+
+    team_id: str
+    at: datetime
+    outdated: int = 0
+    oldest_at: datetime | None = None
+    refused: int = 0
+    limited: tuple[str, ...] = ()

@@ -16,6 +16,7 @@ _MAX_TRANSACTION = 2**63 - 1
 class ChangeKind(StrEnum):
     """The type of the object that has changed; it gives `Change.subject` its meaning."""
 
+    ALERT = "alert"
     DRAWABLE = "drawable"
     RUN = "run"
     WORKER = "worker"
@@ -86,9 +87,11 @@ class Change:
     """A committed change.
 
     Attributes:
-        subject: The `run_id` of a run, the `worker_id` of a worker, kind and key of a drawable.
+        subject: The `run_id` of a run, the `worker_id` of a worker, the id of an alert, kind and
+            key of a drawable.
         what: One word.  For a run: `added`, its new status, `kill_requested`, or `progress`.
-            For a worker: its new state.  For a drawable: `requested`.
+            For a worker: its new state.  For an alert: its state, or what a person did.  For a
+            drawable: `requested`.
     """
 
     position: Position

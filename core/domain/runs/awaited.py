@@ -11,7 +11,8 @@ from typing import Any
 from core.domain.runs.run import Run, RunStatus
 
 # In a run's metadata:
-# {"kind": "tool", "name": "Bash: make test", "since": "2026-…", "heard_at": "2026-…"}.
+# {"kind": "tool", "name": "Bash: make test", "since": "2026-…", "heard_at": "2026-…",
+#  "output_at": "2026-…", "busy_at": null}.
 AWAITED_KEY = "awaited"
 
 
@@ -33,12 +34,17 @@ class Awaited:
         since: When the wait began: the start of a tool call, the question to the model.
         heard_at: When the run's agent, or its worker while it prepares the run, last did anything.
         name: The tool call, or why the model is asked again.
+        output_at: When the programs that the agent started last wrote anything; `None` if they
+            did not, or if it is not known.
+        busy_at: When they last used the processor; `None` as for `output_at`.
     """
 
     kind: AwaitedKind
     since: datetime
     heard_at: datetime
     name: str | None = None
+    output_at: datetime | None = None
+    busy_at: datetime | None = None
 
     @classmethod
     def of_run(cls, run: Run) -> Awaited | None:
@@ -59,6 +65,8 @@ class Awaited:
             "name": self.name,
             "since": self.since.isoformat(),
             "heard_at": self.heard_at.isoformat(),
+            "output_at": None if self.output_at is None else self.output_at.isoformat(),
+            "busy_at": None if self.busy_at is None else self.busy_at.isoformat(),
         }
 
 
@@ -72,6 +80,12 @@ def _read(stored: object) -> Awaited | None:
             since=datetime.fromisoformat(str(stored.get("since"))),
             heard_at=datetime.fromisoformat(str(stored.get("heard_at"))),
             name=name if isinstance(name, str) else None,
+            output_at=_time(stored.get("output_at")),
+            busy_at=_time(stored.get("busy_at")),
         )
     except ValueError:
         return None
+
+
+def _time(stored: object) -> datetime | None:
+    return datetime.fromisoformat(stored) if isinstance(stored, str) else None

@@ -24,3 +24,6 @@ class AdvisoryLock(IntEnum):
 
     ADMISSION = 0x5167_0003
     """Admission of runs under caps; held until the transaction ends."""
+
+    ALERTS = 0x5167_0004
+    """Evaluation of alerts; held until the transaction ends."""

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from dataclasses import replace
 from datetime import datetime
 
-from sqlalchemy import Select, and_, delete, func, or_, select, update
+from sqlalchemy import Select, and_, delete, func, or_, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -128,6 +128,22 @@ async def raise_active(
         .values(desired_version=DrawableRow.desired_version + 1)
         .execution_options(synchronize_session=False)
     )
+
+
+async def raise_versions(
+    session: AsyncSession, drawables: Collection[DrawableId]
+) -> list[DrawableId]:
+    """Mark drawables as outdated, because their rows have changed; returns those that exist."""
+    if not drawables:
+        return []
+    rows = await session.execute(
+        update(DrawableRow)
+        .where(tuple_(DrawableRow.kind, DrawableRow.key).in_(sorted(drawables)))
+        .values(desired_version=DrawableRow.desired_version + 1)
+        .returning(DrawableRow.kind, DrawableRow.key)
+        .execution_options(synchronize_session=False)
+    )
+    return [DrawableId(row.kind, row.key) for row in rows]
 
 
 async def lost_channels(

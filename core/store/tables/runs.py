@@ -87,6 +87,12 @@ class RunRow(Row):
             "created_at",
             postgresql_where=text(check_in("status", LIVE_STATUSES)),
         ),
+        # Live runs, and those that ended in the last seconds.
+        Index(
+            "idx_workflow_runs_unevaluated",
+            "created_at",
+            postgresql_where=text("NOT is_end_evaluated"),
+        ),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, server_default=func.gen_random_uuid())
@@ -158,3 +164,5 @@ class RunRow(Row):
     queue_reason: Mapped[str | None] = mapped_column(String(50))
     outcome: Mapped[str | None] = mapped_column(String(50))
     outcome_reasons: Mapped[list[str]] = mapped_column(Json, server_default="[]")
+    # Whether alerts, totals and trends have taken in how it ended.
+    is_end_evaluated: Mapped[bool] = mapped_column(server_default=text("false"))

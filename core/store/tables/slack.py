@@ -10,12 +10,14 @@ from sqlalchemy import BigInteger, CheckConstraint, Index, String, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from core.domain.drawables import (
+    SlackHealth,
     SlackMessage,
     SlackMessageState,
     UncertainWrite,
     UncertainWriteKind,
 )
 from core.store.tables.base import Row, check_in
+from core.store.tables.types import Json
 
 
 class SlackMessageRow(Row):
@@ -86,6 +88,30 @@ class UncertainWriteRow(Row):
             slot=self.slot,
             kind=UncertainWriteKind(self.kind),
             due_at=self.due_at,
+        )
+
+
+class SlackHealthRow(Row):
+    """One row of `slack_health`: what the bot that draws knows of its own delay."""
+
+    __tablename__ = "slack_health"
+
+    team_id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    at: Mapped[datetime]
+    outdated: Mapped[int] = mapped_column(server_default="0")
+    oldest_at: Mapped[datetime | None]
+    refused: Mapped[int] = mapped_column(server_default="0")
+    limited: Mapped[list[str]] = mapped_column(Json, server_default="[]")
+
+    def to_health(self) -> SlackHealth:
+        """The domain value."""
+        return SlackHealth(
+            team_id=self.team_id,
+            at=self.at,
+            outdated=self.outdated,
+            oldest_at=self.oldest_at,
+            refused=self.refused,
+            limited=tuple(self.limited),
         )
 
 

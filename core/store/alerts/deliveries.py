@@ -1,0 +1,188 @@
+"""What channels were told of alerts: one row of each alert and channel, and their messages."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from core.domain.alerts.delivery import AlertGroup, Handling
+from core.store.tables.alerts import AlertDeliveryRow, AlertGroupRow
+
+
+@dataclass(frozen=True, kw_only=True)
+class Delivery:
+    """One row of `alert_deliveries`.
+
+    Attributes:
+        group_id: The message in which it is told; `None` if it is not, or not yet.
+        held_until: The end of the quiet hours that hold it back.
+    """
+
+    alert_id: UUID
+    team_id: str
+    channel_id: str
+    handling: Handling
+    group_id: UUID | None = None
+    subscription_id: UUID | None = None
+    held_until: datetime | None = None
+
+
+async def add(session: AsyncSession, deliveries: Sequence[Delivery], *, now: datetime) -> None:
+    """Add deliveries."""
+    if deliveries:
+        await session.execute(
+            insert(AlertDeliveryRow).values(
+                [
+                    {
+                        "alert_id": one.alert_id,
+                        "team_id": one.team_id,
+                        "channel_id": one.channel_id,
+                        "handling": one.handling.value,
+                        "group_id": one.group_id,
+                        "subscription_id": one.subscription_id,
+                        "held_until": one.held_until,
+                        "created_at": now,
+                    }
+                    for one in deliveries
+                ]
+            )
+        )
+
+
+async def told_channels(
+    session: AsyncSession, alert_ids: Collection[UUID]
+) -> Mapping[UUID, frozenset[tuple[str, str]]]:
+    """The channels that have a delivery of these alerts, as (team, channel)."""
+    if not alert_ids:
+        return {}
+    found: dict[UUID, set[tuple[str, str]]] = defaultdict(set)
+    rows = await session.execute(
+        select(
+            AlertDeliveryRow.alert_id, AlertDeliveryRow.team_id, AlertDeliveryRow.channel_id
+        ).where(AlertDeliveryRow.alert_id.in_(list(alert_ids)))
+    )
+    for alert_id, team_id, channel_id in rows:
+        found[alert_id].add((team_id, channel_id))
+    return {alert_id: frozenset(channels) for alert_id, channels in found.items()}
+
+
+async def recent_groups(session: AsyncSession, *, since: datetime) -> list[AlertGroup]:
+    """The messages of all channels that began after a time, newest first."""
+    rows = await session.scalars(
+        select(AlertGroupRow)
+        .where(AlertGroupRow.opened_at > since)
+        .order_by(AlertGroupRow.opened_at.desc(), AlertGroupRow.id)
+    )
+    return [row.to_group() for row in rows]
+
+
+async def add_groups(session: AsyncSession, groups: Sequence[AlertGroup]) -> None:
+    """Add messages."""
+    if groups:
+        await session.execute(
+            insert(AlertGroupRow).values(
+                [
+                    {
+                        "id": group.id,
+                        "team_id": group.team_id,
+                        "channel_id": group.channel_id,
+                        "type": group.type.value,
+                        "kind": None if group.kind is None else group.kind.value,
+                        "opened_at": group.opened_at,
+                        "members": group.members,
+                        "mention": group.mention,
+                    }
+                    for group in groups
+                ]
+            )
+        )
+
+
+async def set_members(session: AsyncSession, group_id: UUID, members: int) -> None:
+    """Write how many alerts a message is about."""
+    await session.execute(
+        update(AlertGroupRow)
+        .where(AlertGroupRow.id == group_id)
+        .values(members=members)
+        .execution_options(synchronize_session=False)
+    )
+
+
+async def get_group(session: AsyncSession, group_id: UUID) -> AlertGroup | None:
+    """One message; `None` if there is none."""
+    row = await session.scalar(select(AlertGroupRow).where(AlertGroupRow.id == group_id))
+    return None if row is None else row.to_group()
+
+
+async def of_group(session: AsyncSession, group_id: UUID) -> list[Delivery]:
+    """The deliveries of a message, oldest first."""
+    rows = await session.scalars(
+        select(AlertDeliveryRow)
+        .where(AlertDeliveryRow.group_id == group_id)
+        .order_by(AlertDeliveryRow.created_at, AlertDeliveryRow.alert_id)
+    )
+    return [_to_delivery(row) for row in rows]
+
+
+async def groups_of(session: AsyncSession, alert_ids: Collection[UUID]) -> list[UUID]:
+    """The messages in which any of these alerts is told."""
+    if not alert_ids:
+        return []
+    found = await session.scalars(
+        select(AlertDeliveryRow.group_id)
+        .where(
+            AlertDeliveryRow.alert_id.in_(list(alert_ids)), AlertDeliveryRow.group_id.is_not(None)
+        )
+        .distinct()
+    )
+    return [group_id for group_id in found if group_id is not None]
+
+
+async def held_until(session: AsyncSession, now: datetime) -> list[Delivery]:
+    """The deliveries whose quiet hours have ended, locked, by channel."""
+    rows = await session.scalars(
+        select(AlertDeliveryRow)
+        .where(
+            AlertDeliveryRow.handling == Handling.HELD.value,
+            AlertDeliveryRow.held_until <= now,
+        )
+        .order_by(
+            AlertDeliveryRow.team_id, AlertDeliveryRow.channel_id, AlertDeliveryRow.created_at
+        )
+        .with_for_update()
+    )
+    return [_to_delivery(row) for row in rows]
+
+
+async def release(session: AsyncSession, deliveries: Collection[Delivery], group_id: UUID) -> None:
+    """Tell held deliveries of one channel in a message."""
+    for one in deliveries:
+        await session.execute(
+            update(AlertDeliveryRow)
+            .where(
+                AlertDeliveryRow.alert_id == one.alert_id,
+                AlertDeliveryRow.team_id == one.team_id,
+                AlertDeliveryRow.channel_id == one.channel_id,
+            )
+            .values(handling=Handling.SHOWN.value, group_id=group_id, held_until=None)
+            .execution_options(synchronize_session=False)
+        )
+
+
+def _to_delivery(row: AlertDeliveryRow) -> Delivery:
+    return Delivery(
+        alert_id=row.alert_id,
+        team_id=row.team_id,
+        channel_id=row.channel_id,
+        handling=Handling(row.handling),
+        group_id=row.group_id,
+        subscription_id=row.subscription_id,
+        held_until=row.held_until,
+    )

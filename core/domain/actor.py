@@ -31,6 +31,8 @@ class Action(StrEnum):
     RESTART = "restart"
     STEER = "steer"
     APPROVE = "approve"
+    ACKNOWLEDGE = "acknowledge"
+    SUBSCRIBE = "subscribe"
     ADMINISTER = "administer"
 
 
@@ -96,6 +98,8 @@ REQUIRED_ROLES: Mapping[Action, Role] = MappingProxyType(
         Action.RESTART: Role.RUNNER,
         Action.STEER: Role.RUNNER,
         Action.APPROVE: Role.OPERATOR,
+        Action.ACKNOWLEDGE: Role.RUNNER,
+        Action.SUBSCRIBE: Role.RUNNER,
         Action.ADMINISTER: Role.ADMIN,
     }
 )
@@ -110,6 +114,8 @@ RUN_DEEDS: Mapping[Action, str] = MappingProxyType(
         Action.RESTART: "restart this",
         Action.STEER: "tell this run's agent something",
         Action.APPROVE: "approve this",
+        Action.ACKNOWLEDGE: "acknowledge alerts about this",
+        Action.SUBSCRIBE: "subscribe channels to this",
         Action.ADMINISTER: "change this",
     }
 )
@@ -122,6 +128,8 @@ ROLE_DEEDS: Mapping[Action, str] = MappingProxyType(
         Action.RESTART: "restart runs",
         Action.STEER: "tell agents something",
         Action.APPROVE: "approve tool calls",
+        Action.ACKNOWLEDGE: "acknowledge and snooze alerts",
+        Action.SUBSCRIBE: "subscribe channels to alerts",
         Action.ADMINISTER: "change settings",
     }
 )

@@ -106,6 +106,16 @@ async def by_run_ids(session: AsyncSession, run_ids: Sequence[str]) -> dict[str,
     return {row.run_id: to_run(row) for row in rows}
 
 
+async def by_uuids(session: AsyncSession, uuids: Collection[UUID]) -> list[Run]:
+    """The runs with these row ids, oldest first."""
+    if not uuids:
+        return []
+    return await _list(
+        session,
+        select(RunRow).where(RunRow.id.in_(list(uuids))).order_by(RunRow.created_at, RunRow.id),
+    )
+
+
 async def recent(
     session: AsyncSession, run_filter: RunFilter, *, user_id: UUID | None, limit: int = 20
 ) -> list[Run]:

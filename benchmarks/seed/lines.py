@@ -83,6 +83,7 @@ RUN_COLUMNS = (
     "metadata", "stop_reason", "turns", "max_turns", "tool_calls", "tools_used", "parent_run_id",
     "kill_requested_at", "last_activity_at", "last_activity", "version", "slack_team_id",
     "slack_channel_id", "thread_key", "request_key", "outcome", "outcome_reasons",
+    "is_end_evaluated",
 )  # fmt: skip
 
 
@@ -142,6 +143,7 @@ def run_lines(seed: int, planned: Sequence[Plan]) -> Iterator[str]:
             continued,
             _text(shape.outcome),
             _text(shape.outcome_reasons),
+            "true" if has_ended else "false",
         )
 
 

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Select, func, or_, select, update
+from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from core.domain.drawables import SlackHealth
@@ -81,7 +82,7 @@ async def workers(session: AsyncSession, *, since: datetime) -> list[WorkerRecor
     )
     rows = await session.execute(
         select(WorkerRow, live)
-        .distinct(WorkerRow.node)
+        .ext(distinct_on(WorkerRow.node))
         .where(WorkerRow.heartbeat_at >= since)
         .order_by(WorkerRow.node, WorkerRow.started_at.desc(), WorkerRow.worker_id)
     )

@@ -116,6 +116,7 @@ _UNREAD = frozenset(
         "duration_seconds",
         "total_tokens",
         "restarted_from_checkpoint_id",
+        "is_end_evaluated",
     }
 )
 # The column of each field that is read as it is, or converted below; by the column's name.

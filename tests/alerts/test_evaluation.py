@@ -9,6 +9,7 @@ import pytest
 
 from core.domain.alerts.delivery import GroupType
 from core.domain.alerts.episode import AlertState, Resolution
+from core.domain.alerts.history import AlertEvent
 from core.domain.alerts.kinds import AlertKind, Severity
 from core.domain.fleet.workers import WorkerState
 from core.domain.runs.awaited import AwaitedKind
@@ -57,7 +58,7 @@ async def test_the_end_of_a_run_is_told_once_as_one_kind(
     [message] = await world.messages()
     [alert] = message.alerts
     assert (alert.kind, alert.run_id) == (kind, run.id)
-    assert [one.what.value for one in message.events[alert.id]][0] == "fired"
+    assert message.events[alert.id][0].what is AlertEvent.FIRED
 
 
 async def test_a_notice_has_ended_when_it_is_told(world: AlertWorld) -> None:

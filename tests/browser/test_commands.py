@@ -35,7 +35,7 @@ async def test_the_hint_moves_on_from_step_to_step(page: Page) -> None:
     await expect(hint).to_contain_text("press Kill")
     # Another way to start a run is as good as the one that the hint offers.
     await write(page, "/workflow run fix My own words")
-    await expect(hint).to_contain_text("press Continue…")
+    await expect(hint).to_contain_text("press Continue on the card")
     await page.reload()
     await hint.get_by_role("button", name="Next").click()
     await expect(hint).to_contain_text("tests fail")

@@ -80,7 +80,8 @@ async def test_a_newcomer_runs_kills_and_continues_a_workflow(page: Page) -> Non
     await page.get_by_role("alertdialog").get_by_role("button", name="Kill it").click()
     await expect(second).to_contain_text("nothing left running", timeout=RUN_MS)
 
-    await second.get_by_role("button", name="Continue…").click()
+    await second.get_by_role("button", name="More options").click()
+    await page.get_by_role("menuitem", name="Continue…").click()
     form = page.get_by_role("dialog")
     await form.get_by_role("textbox").first.fill("[scenario: work] Something quick instead")
     await form.get_by_role("button", name=re.compile("Continue|Run")).click()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from bot.slack import ids
 from core.domain.runs.run import StopReason
 from tests.fakes.bot import RunningBot
 from tests.flows.test_slack_commands import bot, card_of
@@ -67,6 +68,21 @@ async def test_an_option_of_the_menu_does_what_its_button_would_do(bot: RunningB
 
     await bot.services.wait_until(lambda: bot.services.continue_requests, what="the click")
     assert bot.services.continue_requests[0].additional_turns == 50
+
+
+async def test_a_killed_run_is_continued_with_other_turns_from_the_menu(bot: RunningBot) -> None:
+    human = bot.sandbox.human
+    await human.slash("#builds", "/workflow", "run builder Add a button")
+    card = await card_of(bot)
+    bot.services.end(next(iter(bot.services.runs)), StopReason.KILLED)
+    await human.wait_for(
+        lambda: "Continue…" in human.labels(human.messages("#builds")[0]), what="the menu"
+    )
+
+    await human.click("#builds", str(card["ts"]), label="Continue…")
+
+    view = await human.wait_for(human.modal, what="the form")
+    assert view["callback_id"] == ids.CONTINUE_FORM
 
 
 async def test_details_in_the_menu_open_the_same_modal(bot: RunningBot) -> None:

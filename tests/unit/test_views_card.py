@@ -137,12 +137,12 @@ def test_waiting_is_shown(waiting: WaitingOn) -> None:
         (make_snapshot(make_run(**KILLING), termination=make_kill(Phase.CONFIRMED)), ["Details"]),
         (make_snapshot(make_ended_run(StopReason.SUCCESS)), ["Continue…", "Details"]),
         (make_snapshot(make_ended_run(StopReason.MAX_TURNS)), CONTINUED),
-        (make_snapshot(KILLED), ["Continue (23 turns left)", "Continue…", "· Details"]),
+        (make_snapshot(KILLED), ["Continue (23 turns left)", "· Continue…", "· Details"]),
         (make_snapshot(make_ended_run(StopReason.SETUP_ERROR, turns=0)), ["Details"]),
         (make_snapshot(make_ended_run(StopReason.WORKSPACE_ERROR, turns=0)), ["Details"]),
         (
             make_snapshot(make_ended_run(StopReason.WORKSPACE_ERROR, turns=3)),
-            ["Continue (27 turns left)", "Continue…", "· Details"],
+            ["Continue (27 turns left)", "· Continue…", "· Details"],
         ),
     ],
 )

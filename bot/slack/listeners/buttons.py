@@ -85,6 +85,8 @@ class Buttons:
         chosen = replace(request, action_id=action_id, value=run_id)
         if action_id == ids.DETAILS:
             await self.open_details(chosen, actor)
+        elif action_id == ids.CONTINUE_MORE:
+            await self.open_continue_form(chosen, actor)
         elif action_id in ids.CONTINUE_TURNS:
             await self.continue_run(chosen, actor)
 

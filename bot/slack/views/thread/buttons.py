@@ -23,11 +23,15 @@ def run_buttons(snapshot: RunSnapshot) -> list[Block]:
 
 
 def _folded(buttons: list[Block]) -> list[Block]:
-    """Two buttons, which fit beside each other on a phone, and a menu with the others, if any."""
+    """What fits in one row of a narrow phone, and a menu with the others, if any.
+
+    That is two buttons, or one that says how many turns are left.
+    """
     if len(buttons) < MAX_BUTTONS:
         return buttons
     likely = [one for one in buttons if one.get("style") or one["action_id"] == ids.CONTINUE_MORE]
-    shown = likely[: MAX_BUTTONS - 1]
+    is_long = any(one["action_id"] == ids.CONTINUE_LEFT for one in buttons)
+    shown = likely[: 1 if is_long else MAX_BUTTONS - 1]
     options = {
         ids.menu_value(one["action_id"], one["value"]): one["text"]["text"]
         for one in buttons

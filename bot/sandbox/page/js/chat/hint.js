@@ -8,7 +8,7 @@ const STEP_KEY = "sandbox.hint-step";
 const STEPS = [
   { words: "New here? Try", command: "run builder Add rate limiting to the API" },
   { words: "Next, a run to stop: start it, then press Kill on its card.", command: "run fix [scenario: kill-stubborn] Work for a long while" },
-  { words: "Now let it go on: press Continue… on the card of the run that you stopped." },
+  { words: "Now let it go on: press Continue on the card of the run that you stopped." },
   { words: "And one whose tests fail:", command: "run builder [scenario: failing-tests] Add a cache" },
 ];
 

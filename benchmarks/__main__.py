@@ -23,6 +23,7 @@ from benchmarks import (
     spine_overhead,
     streams,
 )
+from benchmarks.alerts import evaluation, telling
 from benchmarks.api import speed
 
 _BENCHMARKS = {
@@ -35,6 +36,8 @@ _BENCHMARKS = {
     "kill-big": kill_big.measure,
     "api": speed.measure,
     "streams": streams.measure,
+    "alert-evaluation": evaluation.measure,
+    "alert-telling": telling.measure,
 }
 
 
@@ -43,7 +46,7 @@ async def _run(names: list[str], repetitions: int | None, runs: list[int] | None
     print(f"Python {platform.python_version()}, {os.cpu_count()} processors, load {load}")
     for name in names:
         given: dict[str, Any] = {} if repetitions is None else {"repetitions": repetitions}
-        if runs is not None and name == "api":
+        if runs is not None and name in {"api", "alert-evaluation"}:
             given["runs"] = sorted(runs)
         await _BENCHMARKS[name](**given)
 
@@ -56,7 +59,10 @@ def main() -> None:
     parser.add_argument("names", nargs="*", choices=[*_BENCHMARKS, []], metavar="name")
     parser.add_argument("--repetitions", type=int, help="instead of each benchmark's own number")
     parser.add_argument(
-        "--runs", type=int, nargs="+", help="sizes of the databases of `api` (1000 100000 1000000)"
+        "--runs",
+        type=int,
+        nargs="+",
+        help="sizes of the databases of `api` and `alert-evaluation` (1000 100000 1000000)",
     )
     given = parser.parse_args()
     asyncio.run(_run(given.names or list(_BENCHMARKS), given.repetitions, given.runs))

@@ -15,9 +15,11 @@ from core.domain.alerts.errors import AlertNotFound, BadSnooze
 from core.domain.alerts.history import AlertEvent, AlertEventRecord
 from core.domain.alerts.kinds import AlertKind
 from core.domain.alerts.message import AlertMessage
+from core.domain.alerts.trends.readiness import TrendReadiness
 from core.domain.feed import ChangeKind
 from core.domain.paging import Page, PageKey
 from core.services.alerts.telling import draw_again
+from core.services.alerts.trending import readiness
 from core.services.context import ServiceContext, audit_entry, require_permission
 from core.services.runs import snapshots
 from core.store import audit, changes
@@ -108,6 +110,16 @@ class AlertService:
             if found is None or not found.is_told:
                 raise AlertNotFound(str(alert_id))
             return found
+
+    async def trend_readiness(self, *, by: Actor) -> list[TrendReadiness]:
+        """Whether each workflow of the last 30 days has enough runs for its trends, by name.
+
+        Raises:
+            NotAllowed: If the person may not view runs.
+        """
+        async with self.context.transaction() as session:
+            require_permission(by, Action.VIEW)
+            return await readiness(session, self.context.clock())
 
     async def alerts_of(self, group_id: UUID) -> list[Episode]:
         """The alerts of a message, in the order in which they fired."""

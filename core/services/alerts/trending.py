@@ -27,6 +27,7 @@ from core.domain.alerts.trends.cost_spike import (
     cost_spike,
 )
 from core.domain.alerts.trends.failure_rate import BASELINE, failure_rate, has_cleared
+from core.domain.alerts.trends.readiness import TrendReadiness
 from core.store.alerts import run_days
 from core.store.alerts.run_days import DayTotal, RecentEnds, is_failure, is_judged
 
@@ -47,6 +48,17 @@ class Trends:
     conditions: Sequence[Condition] = ()
     looked_at: frozenset[str] = frozenset()
     at_usage_limit: frozenset[str] = frozenset()
+
+
+async def readiness(session: AsyncSession, now: datetime) -> list[TrendReadiness]:
+    """Whether each workflow of the last 30 days has enough runs to compare, by name."""
+    since = (now - BASELINE).astimezone(UTC).date()
+    found: list[TrendReadiness] = []
+    for workflow, judged in sorted((await run_days.judged_by_workflow(session, since)).items()):
+        ends = await run_days.recent_ends(session, workflow, limit=MOST_RUNS)
+        costed = sum(cost > 0 for cost in ends.costs_usd)
+        found.append(TrendReadiness(workflow=workflow, judged=judged, costed=costed))
+    return found
 
 
 async def take_in(

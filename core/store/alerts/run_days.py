@@ -84,6 +84,16 @@ async def failures_since(session: AsyncSession, workflow: str, since: date) -> P
     return Proportion(cases=int(row[0]), total=int(row[1]))
 
 
+async def judged_by_workflow(session: AsyncSession, since: date) -> dict[str, int]:
+    """The number of judged runs of each workflow from a day on."""
+    rows = await session.execute(
+        select(RunDayRow.workflow_name, func.sum(RunDayRow.judged).label("judged"))
+        .where(RunDayRow.day >= since)
+        .group_by(RunDayRow.workflow_name)
+    )
+    return {row.workflow_name: int(row.judged) for row in rows}
+
+
 async def costs_of_days(session: AsyncSession, days: Sequence[date]) -> dict[date, Decimal]:
     """What all workflows cost on these days, in US dollars; days without runs are missing."""
     rows = await session.execute(

@@ -249,9 +249,7 @@ def test_a_higher_cost_never_ends_a_spike(
 
 
 @given(COSTS, st.decimals("0.92", "1.08", places=3))
-def test_among_equal_costs_one_within_ten_percent_is_usual(
-    usual: Decimal, factor: Decimal
-) -> None:
+def test_among_equal_costs_one_within_ten_percent_is_usual(usual: Decimal, factor: Decimal) -> None:
     found = cost_spike(usual * factor, [usual] * LEAST_RUNS, least=LEAST_RUNS)
 
     assert found is not None

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from core.domain.alerts.episode import FLAPPING_WINDOW, Episode
 from core.domain.alerts.history import AlertEvent, AlertEventRecord, events_between
-from core.domain.alerts.kinds import Severity
+from core.domain.alerts.kinds import AlertKind, Severity
 from core.domain.alerts.limits import AlertLimits
 from core.domain.alerts.subscription import Subscription
 from core.domain.feed import ChangeKind
@@ -121,7 +121,11 @@ class AlertEvaluation:
 
 def _cost_limit(wanted: Sequence[Subscription], limits: AlertLimits) -> Decimal:
     """The lowest cost that anybody wants to be told of."""
-    named = [one.filter.least_cost_usd for one in wanted if one.filter.least_cost_usd is not None]
+    named = [
+        one.filter.least_cost_usd
+        for one in wanted
+        if one.filter.least_cost_usd is not None and AlertKind.COST in one.chosen_kinds
+    ]
     return min([limits.cost_usd, *named])
 
 

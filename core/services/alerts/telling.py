@@ -90,6 +90,8 @@ async def tell(
     new = [wish for wish in wishes if wish.channel not in told.get(wish.episode.id, frozenset())]
     if not new:
         return
+    # The most urgent ones first, because the quota may be used up between them.
+    new.sort(key=lambda wish: _urgency(wish.episode))
     recent = await deliveries.recent_groups(session, since=now - QUOTA_WINDOW)
     state = _Told(groups={group.id: group for group in recent})
     for wish in new:
@@ -144,6 +146,10 @@ async def draw_again(session: AsyncSession, groups: Collection[UUID]) -> None:
     ids = [DrawableId(DrawableKind.ALERT, str(group)) for group in groups]
     for raised in await drawables.raise_versions(session, ids):
         await changes.record(session, ChangeKind.DRAWABLE, str(raised), "requested")
+
+
+def _urgency(episode: Episode) -> tuple[int, datetime, str, str]:
+    return -episode.severity, episode.opened_at, episode.kind, episode.subject.id
 
 
 def _wishes(

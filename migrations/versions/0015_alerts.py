@@ -146,6 +146,7 @@ CREATE TABLE alert_groups (
 )
     """,
     "CREATE INDEX idx_alert_groups_channel ON alert_groups (team_id, channel_id, opened_at)",
+    "CREATE INDEX idx_alert_groups_opened_at ON alert_groups (opened_at)",
     """
 CREATE TABLE alert_deliveries (
     alert_id UUID NOT NULL,

@@ -93,7 +93,8 @@ def plan_delivery(
     """Decide what becomes of an alert in a channel that has not been told of it.
 
     Of several subscriptions, one that is neither muted nor in quiet hours decides; a critical
-    alert ignores quiet hours, and nothing but a mute keeps it away.
+    alert ignores quiet hours, and nothing but a mute keeps it away.  One that mentions somebody
+    joins only a message that does so too, because an edited message notifies nobody.
 
     Args:
         episode: The alert.
@@ -111,7 +112,7 @@ def plan_delivery(
         return Plan(handling=Handling.HELD, subscription=first, until=ends[first.id])
     chosen = min(loud, key=lambda one: (one.mention is None, one.created_at, one.id))
     known = list(groups)
-    joined = _group_to_join(episode, known, now)
+    joined = _group_to_join(episode, known, now, mention=chosen.mention)
     if joined is not None:
         return Plan(handling=Handling.SHOWN, subscription=chosen, joins=joined)
     recent = [one for one in known if one.opened_at > now - QUOTA_WINDOW]
@@ -122,7 +123,9 @@ def plan_delivery(
     return Plan(handling=Handling.SHOWN, subscription=chosen)
 
 
-def _group_to_join(episode: Episode, groups: Iterable[AlertGroup], now: datetime) -> UUID | None:
+def _group_to_join(
+    episode: Episode, groups: Iterable[AlertGroup], now: datetime, *, mention: str | None
+) -> UUID | None:
     return next(
         (
             group.id
@@ -131,6 +134,7 @@ def _group_to_join(episode: Episode, groups: Iterable[AlertGroup], now: datetime
             and group.kind is episode.kind
             and group.opened_at > now - GROUP_WINDOW
             and group.members < MAX_GROUP_MEMBERS
+            and mention in {None, group.mention}
         ),
         None,
     )

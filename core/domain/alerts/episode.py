@@ -227,7 +227,7 @@ def acknowledge(episode: Episode, name: str, now: datetime) -> Episode:
 
 def snooze(episode: Episode, name: str, until: datetime) -> Episode:
     """The episode, not to be told again until a time; an ended one stays as it is."""
-    if not episode.is_open:
+    if not episode.is_open or (episode.snoozed_until, episode.snoozed_by) == (until, name):
         return episode
     return _changed(episode, snoozed_until=until, snoozed_by=name)
 

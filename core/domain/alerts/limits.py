@@ -8,6 +8,9 @@ from datetime import timedelta
 from decimal import Decimal
 from types import MappingProxyType
 
+# Unless the team sets another limit.
+COST_LIMIT_USD = Decimal(10)
+
 
 @dataclass(frozen=True, kw_only=True)
 class StallLimits:
@@ -41,7 +44,7 @@ class AlertLimits:
     by_workflow: Mapping[str, StallLimits] = field(default_factory=lambda: MappingProxyType({}))
     long_running: timedelta = timedelta(hours=2)
     queue: timedelta = timedelta(minutes=10)
-    cost_usd: Decimal = Decimal(10)
+    cost_usd: Decimal = COST_LIMIT_USD
     slack_lag: timedelta = timedelta(minutes=1)
 
     def stall_of(self, workflow: str) -> StallLimits:

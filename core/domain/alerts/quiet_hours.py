@@ -70,9 +70,10 @@ class QuietHours:
             day = local.date() + (_DAY if wall >= self.start else timedelta(0))
         if not is_quiet:
             return None
-        end = datetime.combine(day, self.end, tzinfo=zone).astimezone(now.tzinfo)
-        # On the night in which clocks go back, the end can be an hour that has passed once.
-        return end if end > now else now + timedelta(hours=1)
+        end = datetime.combine(day, self.end, tzinfo=zone)
+        # On the night in which clocks go back, the end comes twice, and may have passed once.
+        first, second = (end.replace(fold=fold).astimezone(now.tzinfo) for fold in (0, 1))
+        return first if first > now else second
 
 
 def require_time_zone(name: str) -> ZoneInfo:

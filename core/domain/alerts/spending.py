@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime
 from decimal import Decimal
 
 from core.domain.alerts.condition import Condition, run_subject, usual_severity
@@ -13,12 +14,15 @@ from core.domain.alerts.kinds import AlertKind, Severity
 BUDGET_WARNING = Decimal("0.8")
 
 
-def conditions_of_spending(run: LiveRun, *, cost_limit: Decimal) -> Iterator[Condition]:
+def conditions_of_spending(
+    run: LiveRun, *, cost_limit: Decimal, now: datetime
+) -> Iterator[Condition]:
     """What is to be told of the cost of a run that has not ended.
 
     Args:
         run: The run; without a known cost there is nothing to tell.
         cost_limit: The cost in US dollars from which on `cost` is told.
+        now: The present time; nobody knows when exactly a limit was reached.
     """
     if run.cost_usd is None:
         return
@@ -27,6 +31,7 @@ def conditions_of_spending(run: LiveRun, *, cost_limit: Decimal) -> Iterator[Con
         yield _condition(
             run,
             AlertKind.BUDGET,
+            since=now,
             severity=Severity.CRITICAL if is_used_up else Severity.WARNING,
             limit=run.budget_usd,
             has_ended=False,
@@ -35,6 +40,7 @@ def conditions_of_spending(run: LiveRun, *, cost_limit: Decimal) -> Iterator[Con
         yield _condition(
             run,
             AlertKind.COST,
+            since=now,
             severity=usual_severity(AlertKind.COST),
             limit=cost_limit,
             has_ended=False,
@@ -44,7 +50,12 @@ def conditions_of_spending(run: LiveRun, *, cost_limit: Decimal) -> Iterator[Con
 def budget_used_up(run: EndedRunFacts) -> Condition:
     """The condition of a run that stopped at its budget."""
     return _condition(
-        run, AlertKind.BUDGET, severity=Severity.CRITICAL, limit=run.budget_usd, has_ended=True
+        run,
+        AlertKind.BUDGET,
+        since=run.ended_at,
+        severity=Severity.CRITICAL,
+        limit=run.budget_usd,
+        has_ended=True,
     )
 
 
@@ -52,11 +63,11 @@ def _condition(
     run: LiveRun | EndedRunFacts,
     kind: AlertKind,
     *,
+    since: datetime,
     severity: Severity,
     limit: Decimal | None,
     has_ended: bool,
 ) -> Condition:
-    since = run.ended_at if isinstance(run, EndedRunFacts) else run.started_at or run.created_at
     return Condition(
         kind=kind,
         subject=run_subject(run.run_id),

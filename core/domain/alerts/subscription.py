@@ -8,8 +8,9 @@ from decimal import Decimal
 from enum import StrEnum
 from uuid import UUID
 
-from core.domain.alerts.episode import Episode
-from core.domain.alerts.kinds import USUAL_KINDS, AlertKind, Severity, SubjectType
+from core.domain.alerts.episode import Episode, lifetime_of
+from core.domain.alerts.kinds import USUAL_KINDS, AlertKind, Lifetime, Severity, SubjectType
+from core.domain.alerts.limits import COST_LIMIT_USD
 from core.domain.alerts.quiet_hours import QuietHours
 from core.domain.errors import BadRequest, Conflict, NotFound
 
@@ -49,8 +50,8 @@ class AlertFilter:
         repository: The address of a repository, or the end of one: `acme/api`.
         owner: The Slack id of a run's owner.
         least_severity: Less severe alerts are left out.
-        least_cost_usd: The alert `cost` comes at this cost; other alerts about cheaper runs are
-            left out.
+        least_cost_usd: The alert `cost` comes at this cost instead of the team's limit; other
+            alerts about cheaper runs are left out.
     """
 
     workflow: str | None = None
@@ -59,8 +60,14 @@ class AlertFilter:
     least_severity: Severity | None = None
     least_cost_usd: Decimal | None = None
 
-    def matches(self, episode: Episode) -> bool:
-        """Whether an alert passes."""
+    def matches(self, episode: Episode, *, cost_limit: Decimal = COST_LIMIT_USD) -> bool:
+        """Whether an alert passes.
+
+        Args:
+            episode: The alert.
+            cost_limit: The team's limit for `cost`, for a filter that has none of its own: the
+                alert may have fired at the lower limit of another channel.
+        """
         scope = episode.scope
         if self.least_severity is not None and episode.severity < self.least_severity:
             return False
@@ -73,7 +80,10 @@ class AlertFilter:
             return False
         if self.owner is not None and scope.owner_id != self.owner:
             return False
-        return self.least_cost_usd is None or (scope.cost_usd or 0) >= self.least_cost_usd
+        least = self.least_cost_usd
+        if least is None and episode.kind is AlertKind.COST:
+            least = cost_limit
+        return least is None or (scope.cost_usd or 0) >= least
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,17 +137,21 @@ class Subscription:
         """Whether it tells nothing at present."""
         return self.muted_until is not None and now < self.muted_until
 
-    def wants(self, episode: Episode, now: datetime) -> bool:
+    def wants(
+        self, episode: Episode, now: datetime, *, cost_limit: Decimal = COST_LIMIT_USD
+    ) -> bool:
         """Whether an alert that has fired is to be told here now, muted or not.
 
-        A subscription with `pending_for` wants an alert that is still open after that time; the
-        end of a run is wanted at once.
+        A subscription with `pending_for` wants a state that has lasted for so long and is not
+        over; what happened once is wanted at once.
         """
-        if episode.kind not in self.chosen_kinds or not self.filter.matches(episode):
+        if episode.kind not in self.chosen_kinds:
             return False
-        if self.pending_for is None or not episode.is_open:
+        if not self.filter.matches(episode, cost_limit=cost_limit):
+            return False
+        if self.pending_for is None or lifetime_of(episode) is not Lifetime.STATE:
             return True
-        return now - episode.opened_at >= self.pending_for
+        return episode.is_open and now - episode.opened_at >= self.pending_for
 
 
 class SubscriptionNotFound(NotFound):

@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from core.domain.alerts.episode import FLAPPING_WINDOW, Episode
 from core.domain.alerts.history import AlertEvent, AlertEventRecord, events_between
+from core.domain.alerts.kinds import AlertKind, Severity
 from core.domain.alerts.limits import AlertLimits
 from core.domain.alerts.subscription import Subscription
 from core.domain.feed import ChangeKind
@@ -102,18 +103,35 @@ class AlertEvaluation:
             present, observed, trends, conditions, now, new_id=self.new_id, earlier=earlier
         )
         woken = await _save(session, judged, present, now)
-        await release_held(session, now)
+        critical = {one.after.id for one in judged if _has_become_critical(one)}
+        await release_held(session, wanted, now, at_once=critical)
         after = {episode.id: episode for episode in present}
         after.update((one.after.id, one.after) for one in judged)
         changed = {one.after.id for one in judged if one.before is not None} | woken
-        await tell(session, list(after.values()), wanted, now, changed=changed)
+        await tell(
+            session,
+            list(after.values()),
+            wanted,
+            now,
+            changed=changed,
+            cost_limit=self.limits.cost_usd,
+        )
         return judged
 
 
 def _cost_limit(wanted: Sequence[Subscription], limits: AlertLimits) -> Decimal:
     """The lowest cost that anybody wants to be told of."""
-    named = [one.filter.least_cost_usd for one in wanted if one.filter.least_cost_usd is not None]
+    named = [
+        one.filter.least_cost_usd
+        for one in wanted
+        if one.filter.least_cost_usd is not None and AlertKind.COST in one.chosen_kinds
+    ]
     return min([limits.cost_usd, *named])
+
+
+def _has_become_critical(judged: Judged) -> bool:
+    before = Severity.INFO if judged.before is None else judged.before.severity
+    return before < Severity.CRITICAL <= judged.after.severity
 
 
 def _has_fired(judged: Judged) -> bool:

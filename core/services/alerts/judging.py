@@ -59,7 +59,7 @@ def conditions_of(
     found: list[Condition] = []
     for run in observed.live:
         found += conditions_of_live_run(run, limits, now)
-        found += conditions_of_spending(run, cost_limit=cost_limit)
+        found += conditions_of_spending(run, cost_limit=cost_limit, now=now)
     found += conditions_of_fleet(observed.workers, observed.live, limits, now)
     found += (condition_of_kill(kill) for kill in observed.kills)
     found += conditions_of_slack(observed.slack, limits, now)
@@ -128,6 +128,9 @@ def judge(
             begun = open_episode(
                 new_id(), condition, now, earlier_episodes=earlier.get(condition.key, 0)
             )
+            # Somebody may have gone on from a run before anything looked at its end.
+            if lifetime_of(begun) is Lifetime.EVENT and begun.run_id in continued:
+                begun = resolve(begun, Resolution.CONTINUED, now)
             judged.append(Judged(before=None, after=begun))
     return [one for one in judged if is_change(one)]
 

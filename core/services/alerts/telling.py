@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from decimal import Decimal
 from itertools import groupby
 from uuid import UUID, uuid4
 
@@ -70,6 +71,7 @@ async def tell(
     now: datetime,
     *,
     changed: Collection[UUID],
+    cost_limit: Decimal,
 ) -> None:
     """Tell the channels that want to know, and have what is shown of changed alerts drawn again.
 
@@ -79,14 +81,17 @@ async def tell(
         subscriptions: The present subscriptions.
         now: The present time.
         changed: The ids of alerts that have changed since they were last drawn.
+        cost_limit: The team's limit for `cost`, in US dollars.
     """
     # Before new deliveries are added: what is drawn for the first time is up to date.
     await draw_again(session, await deliveries.groups_of(session, changed))
-    wishes = list(_wishes(episodes, subscriptions, now))
+    wishes = list(_wishes(episodes, subscriptions, now, cost_limit=cost_limit))
     told = await deliveries.told_channels(session, {wish.episode.id for wish in wishes})
     new = [wish for wish in wishes if wish.channel not in told.get(wish.episode.id, frozenset())]
     if not new:
         return
+    # The most urgent ones first, because the quota may be used up between them.
+    new.sort(key=lambda wish: _urgency(wish.episode))
     recent = await deliveries.recent_groups(session, since=now - QUOTA_WINDOW)
     state = _Told(groups={group.id: group for group in recent})
     for wish in new:
@@ -96,11 +101,32 @@ async def tell(
     await _write(session, state, now)
 
 
-async def release_held(session: AsyncSession, now: datetime) -> None:
-    """Tell what was held back in quiet hours that have ended: one message for each channel."""
-    due = await deliveries.held_until(session, now)
+async def release_held(
+    session: AsyncSession,
+    subscriptions: Sequence[Subscription],
+    now: datetime,
+    *,
+    at_once: Collection[UUID] = (),
+) -> None:
+    """Tell what was held back in quiet hours that have ended: one message for each channel.
+
+    A channel that has been muted since, or has no subscription any more, is not told.
+
+    Args:
+        session: An open database session.
+        subscriptions: The present subscriptions.
+        now: The present time.
+        at_once: The ids of alerts that have become too urgent to be held any longer.
+    """
+    mentions: dict[UUID | None, str | None] = {one.id: one.mention for one in subscriptions}
+    listening = {(one.team_id, one.channel_id) for one in subscriptions if not one.is_muted(now)}
+    due = await deliveries.held_until(session, now, or_of=at_once)
     for (team_id, channel_id), held in groupby(due, key=lambda one: (one.team_id, one.channel_id)):
         members = list(held)
+        wanted = [mentions.get(one.subscription_id) for one in members]
+        if (team_id, channel_id) not in listening:
+            await deliveries.mute(session, members)
+            continue
         group = AlertGroup(
             id=uuid4(),
             team_id=team_id,
@@ -108,6 +134,7 @@ async def release_held(session: AsyncSession, now: datetime) -> None:
             type=GroupType.QUIET,
             opened_at=now,
             members=len(members),
+            mention=next((mention for mention in wanted if mention is not None), None),
         )
         await deliveries.add_groups(session, [group])
         await deliveries.release(session, members, group.id)
@@ -121,15 +148,26 @@ async def draw_again(session: AsyncSession, groups: Collection[UUID]) -> None:
         await changes.record(session, ChangeKind.DRAWABLE, str(raised), "requested")
 
 
+def _urgency(episode: Episode) -> tuple[int, datetime, str, str]:
+    return -episode.severity, episode.opened_at, episode.kind, episode.subject.id
+
+
 def _wishes(
-    episodes: Sequence[Episode], subscriptions: Sequence[Subscription], now: datetime
+    episodes: Sequence[Episode],
+    subscriptions: Sequence[Subscription],
+    now: datetime,
+    *,
+    cost_limit: Decimal,
 ) -> Iterator[_Wish]:
     for episode in episodes:
-        if not episode.is_told or (episode.is_open and episode.is_snoozed(now)):
+        # What has ended is news only if it fired at this look: a channel that was to hear of it
+        # later, because of `for=` or of a snooze, need not hear of it any more.
+        is_news = episode.is_open or episode.fired_at == now
+        if not episode.is_told or not is_news or episode.is_snoozed(now):
             continue
         by_channel: dict[Channel, list[Subscription]] = defaultdict(list)
         for subscription in subscriptions:
-            if subscription.wants(episode, now):
+            if subscription.wants(episode, now, cost_limit=cost_limit):
                 by_channel[subscription.team_id, subscription.channel_id].append(subscription)
         for channel, wanted in by_channel.items():
             yield _Wish(episode=episode, channel=channel, subscriptions=wanted)

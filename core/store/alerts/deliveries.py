@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import select, update
+from sqlalchemy import or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -145,14 +145,22 @@ async def groups_of(session: AsyncSession, alert_ids: Collection[UUID]) -> list[
     return [group_id for group_id in found if group_id is not None]
 
 
-async def held_until(session: AsyncSession, now: datetime) -> list[Delivery]:
-    """The deliveries whose quiet hours have ended, locked, by channel."""
+async def held_until(
+    session: AsyncSession, now: datetime, *, or_of: Collection[UUID] = ()
+) -> list[Delivery]:
+    """The deliveries whose quiet hours have ended, locked, by channel.
+
+    Args:
+        session: An open database session.
+        now: The present time.
+        or_of: The ids of alerts whose deliveries are given in any case.
+    """
+    is_due = AlertDeliveryRow.held_until <= now
+    if or_of:
+        is_due = or_(is_due, AlertDeliveryRow.alert_id.in_(list(or_of)))
     rows = await session.scalars(
         select(AlertDeliveryRow)
-        .where(
-            AlertDeliveryRow.handling == Handling.HELD.value,
-            AlertDeliveryRow.held_until <= now,
-        )
+        .where(AlertDeliveryRow.handling == Handling.HELD.value, is_due)
         .order_by(
             AlertDeliveryRow.team_id, AlertDeliveryRow.channel_id, AlertDeliveryRow.created_at
         )
@@ -163,6 +171,17 @@ async def held_until(session: AsyncSession, now: datetime) -> list[Delivery]:
 
 async def release(session: AsyncSession, deliveries: Collection[Delivery], group_id: UUID) -> None:
     """Tell held deliveries of one channel in a message."""
+    await _end_hold(session, deliveries, handling=Handling.SHOWN.value, group_id=group_id)
+
+
+async def mute(session: AsyncSession, deliveries: Collection[Delivery]) -> None:
+    """Leave held deliveries untold."""
+    await _end_hold(session, deliveries, handling=Handling.MUTED.value)
+
+
+async def _end_hold(
+    session: AsyncSession, deliveries: Collection[Delivery], **values: object
+) -> None:
     for one in deliveries:
         await session.execute(
             update(AlertDeliveryRow)
@@ -171,7 +190,7 @@ async def release(session: AsyncSession, deliveries: Collection[Delivery], group
                 AlertDeliveryRow.team_id == one.team_id,
                 AlertDeliveryRow.channel_id == one.channel_id,
             )
-            .values(handling=Handling.SHOWN.value, group_id=group_id, held_until=None)
+            .values(held_until=None, **values)
             .execution_options(synchronize_session=False)
         )
 

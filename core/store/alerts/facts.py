@@ -120,10 +120,13 @@ async def slack_health(session: AsyncSession) -> list[SlackHealth]:
 
 
 def newest_ended_query(workflow: str, limit: int) -> Select[*tuple[Any, ...]]:
-    """SQL: how the newest runs of a workflow ended, by an index."""
+    """SQL: how the newest evaluated runs of a workflow ended, by an index.
+
+    The totals of days contain just these, so that a window can be subtracted from them.
+    """
     return (
         select(RunRow.status, RunRow.stop_reason, RunRow.completed_at, RunRow.cost_estimate)
-        .where(RunRow.workflow_name == workflow)
+        .where(RunRow.workflow_name == workflow, RunRow.is_end_evaluated)
         .order_by(RunRow.created_at.desc())
         .limit(limit)
     )

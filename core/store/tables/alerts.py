@@ -174,6 +174,7 @@ class AlertGroupRow(Row):
     __table_args__ = (
         CheckConstraint(check_in("type", GroupType), name="valid_group_type"),
         Index("idx_alert_groups_channel", "team_id", "channel_id", "opened_at"),
+        Index("idx_alert_groups_opened_at", "opened_at"),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)

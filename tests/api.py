@@ -24,11 +24,13 @@ from bot.web.streams.gate import StreamGate
 from bot.web.streams.limits import StreamLimits
 from bot.web.streams.server_sent import HEARTBEAT_INTERVAL
 from core.agent.definitions.catalog import load_catalog
-from core.domain.actor import SYSTEM, Actor, Identity, Origin, Role
+from core.domain.actor import SYSTEM, Action, Actor, Identity, Origin, Role
 from core.domain.errors import Forbidden
 from core.domain.repositories import RepositoryPolicy
 from core.domain.runs.request import Place
 from core.domain.token import NewToken
+from core.services.alerts.alerts import AlertService
+from core.services.alerts.subscriptions import SubscriptionService
 from core.services.audit import AuditService
 from core.services.context import ServiceContext
 from core.services.feed import FeedService
@@ -69,6 +71,26 @@ class FakeMembers:
         return await self.people.ensure_actor(identity, role=self.roles[slack_user_id])
 
 
+class NoSuchChannel(Forbidden):
+    """The bot, or the member, is not in the channel."""
+
+    code = "no_such_channel"
+
+
+@dataclass
+class FakeChannels:
+    """Channels of a Slack workspace; members are only in those that are listed for them."""
+
+    closed: set[str] = field(default_factory=set)
+    of_members: dict[str, set[str]] = field(default_factory=dict)
+
+    async def admitted_place(self, channel_id: str, action: Action, *, by: Actor) -> Place:
+        own = None if by.team_id is None else self.of_members.get(by.external_id or "", set())
+        if channel_id in self.closed or (own is not None and channel_id not in own):
+            raise NoSuchChannel(f"{action} in {channel_id}", user_message="No channel.")
+        return Place(team_id="T1", channel_id=channel_id)
+
+
 @dataclass(frozen=True)
 class Reply:
     """An answer of the API."""
@@ -92,6 +114,7 @@ class ApiHarness:
 
     Attributes:
         place: Where runs without a thread get one.
+        channels: On which channels may be acted.
         host: The server's host and port, for addresses as a client writes them.
     """
 
@@ -103,6 +126,7 @@ class ApiHarness:
     client: aiohttp.ClientSession
     health: Health
     place: list[Place]
+    channels: FakeChannels
     host: str
     gate: StreamGate
     watches: RunWatchService
@@ -175,6 +199,7 @@ async def open_api(
     tokens = TokenService(context)
     health = Health()
     place: list[Place] = []
+    channels = FakeChannels()
     statuses = StatusService(context)
     watches = RunWatchService(context, FeedService(context), statuses)
     table = api_table(
@@ -190,6 +215,9 @@ async def open_api(
             stats=StatsService(context),
             fleet=FleetService(context),
             audit=AuditService(context),
+            alerts=AlertService(context),
+            subscriptions=SubscriptionService(context, catalog),
+            channels=channels,
             health=health,
             place=lambda: place[0] if place else None,
             clock=utc_now,
@@ -228,6 +256,7 @@ async def open_api(
             client=client,
             health=health,
             place=place,
+            channels=channels,
             host=url.removeprefix("http://"),
             gate=gate,
             watches=watches,

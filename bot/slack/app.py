@@ -29,6 +29,7 @@ from bot.slack.drawing.uncertain_writes import UncertainWrites
 from bot.slack.inbound.access import Access, AccessPolicy
 from bot.slack.inbound.answers import PrivateAnswers
 from bot.slack.inbound.background_tasks import BackgroundTasks
+from bot.slack.inbound.channel_access import ChannelAccess
 from bot.slack.inbound.deliveries import Deliveries
 from bot.slack.inbound.error_boundary import ErrorBoundary
 from bot.slack.inbound.installation import Installation
@@ -80,6 +81,7 @@ class SlackRuntime:
     Attributes:
         app: Bolt, with all listeners.
         access: Knows the members and their roles.
+        channels: Admits to channels that somebody names elsewhere.
         deliveries: Receives what `open_sockets` or `slack_route` deliver.
         redraw: Its `run()` needs a task.
         intake: Its `keep_replaying(app)` and `keep_renewing()` need a task each.
@@ -88,6 +90,7 @@ class SlackRuntime:
 
     app: AsyncApp
     access: Access
+    channels: ChannelAccess
     deliveries: Deliveries
     installation: Installation
     redraw: RedrawLoop
@@ -179,6 +182,7 @@ async def open_slack_runtime(
         yield SlackRuntime(
             app=app,
             access=access,
+            channels=ChannelAccess(access, slack, services.people, timing.now),
             deliveries=Deliveries(app, installation),
             installation=installation,
             redraw=_redraw_loop(

@@ -25,7 +25,7 @@ from bot.slack.inbound.installation import Installation
 from bot.slack.setup import SlackCredentials, check_slack
 from bot.slack.timing import Timing
 from bot.words import counts
-from core.domain.actor import Actor
+from core.domain.actor import Action, Actor
 from core.domain.errors import Unavailable
 from core.domain.runs.request import Place
 from core.services.intake import RENEWAL_INTERVAL
@@ -114,6 +114,22 @@ class SlackService:
         if self.runtime is None:
             raise SlackNotConnected
         return Place(team_id=self.runtime.installation.team_id, channel_id=channel_id)
+
+    async def admitted_place(self, channel_id: str, action: Action, *, by: Actor) -> Place:
+        """A channel on which an actor may act through another surface, as the place of messages.
+
+        Raises:
+            NotAdmitted: If Signalbox does not work there, or the actor may not act on it.
+            SlackNotConnected: If Slack has not answered yet, or does not answer.
+            Unavailable: If the database cannot be reached.
+        """
+        if self.runtime is None:
+            raise SlackNotConnected
+        try:
+            await self.runtime.channels.require(channel_id, action, by=by)
+        except SlackError as error:
+            raise SlackNotConnected from error
+        return self.place(channel_id)
 
     def route(self) -> web.RouteDef:
         """The route `POST /slack/events`; it answers 503 until the first contact with Slack."""

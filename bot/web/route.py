@@ -75,6 +75,8 @@ class Method(StrEnum):
 
     GET = "GET"
     POST = "POST"
+    PUT = "PUT"
+    DELETE = "DELETE"
 
 
 PathT = TypeVar("PathT", bound=BaseModel)

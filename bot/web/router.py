@@ -85,7 +85,7 @@ def _definition(route: AnyRoute, handler: Handler) -> web.RouteDef:
     if route.method is Method.GET:
         # The head of a stream says nothing, and would have to be made like the stream.
         return web.get(path, handler, allow_head=not route.is_stream)
-    return web.post(path, handler)
+    return web.route(route.method, path, handler)
 
 
 @dataclass(frozen=True)

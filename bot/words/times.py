@@ -15,6 +15,9 @@ ELAPSED_STEP = 15
 _TIME_LIMIT = re.compile(
     r"(?:(?P<h>\d+(?:\.\d+)?)h)?(?:(?P<m>\d+(?:\.\d+)?)m(?:in)?)?(?:(?P<s>\d+)s)?\Z"
 )
+# Whole numbers of days, hours, minutes and seconds, in this order; at least one of them.
+DURATION_PATTERN = r"^(?=[0-9])([0-9]{1,3}d)?([0-9]{1,4}h)?([0-9]{1,6}m)?([0-9]{1,7}s)?$"
+_DURATION = re.compile(DURATION_PATTERN[:-1] + r"\Z")
 
 
 def duration(length: timedelta) -> str:
@@ -63,6 +66,15 @@ def parse_time_limit(text: str) -> timedelta | None:
     hours, minutes, seconds = (float(found[unit] or 0) for unit in "hms")
     length = hours * _HOUR + minutes * _MINUTE + seconds
     return timedelta(seconds=length) if 10 <= length <= _DAY else None
+
+
+def parse_duration(text: str) -> timedelta | None:
+    """Read a length of time with its units: `90s`, `30m`, `2h`, `1d12h`; `None` if it is none."""
+    found = _DURATION.match(text)
+    if found is None:
+        return None
+    days, hours, minutes, seconds = (int((part or "0x")[:-1]) for part in found.groups())
+    return timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
 
 
 def milliseconds(length: float) -> str:

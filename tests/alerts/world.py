@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from core.agent.definitions.catalog import Catalog, load_catalog
 from core.domain.actor import Actor, Origin, Role
@@ -32,6 +32,14 @@ from tests.database import NOW, stored_run
 RUNNER = Actor(role=Role.RUNNER, origin=Origin.SLACK, name="ada")
 # An evaluation runs at least so often.
 TICK = timedelta(seconds=10)
+
+
+async def fired_alert(database: Database, **fields: Any) -> UUID:
+    """The id of a new alert about a run that failed."""
+    world = AlertWorld(database)
+    run = await world.ended_run(StopReason.API_ERROR, **fields)
+    await world.evaluate()
+    return next(one.id for one in await world.all_alerts() if one.run_id == run.id)
 
 
 @dataclass

@@ -19,6 +19,7 @@ from typing import Any
 from core.domain.actor import Role
 from core.domain.runs.run import StopReason
 from core.store.runs import runs
+from tests.alerts.world import AlertWorld, fired_alert
 from tests.api import ApiHarness
 from tests.database import NOW, running_run, stored_run
 
@@ -104,10 +105,15 @@ async def _known_values(api: ApiHarness) -> dict[str, list[str]]:
             result="Half of it is done.",
         )
     made = (pending, live, ended)
+    world = AlertWorld(api.database)
+    subscribed = await world.subscribe("C0123ABCD")
     return {
         "run_id": [one.run_id for one in made],
         "session_id": [str(one.session_id) for one in made],
         "workflow_name": ["fix", "builder"],
+        "alert_id": [str(await fired_alert(api.database))],
+        "subscription_id": [str(subscribed.id)],
+        "channel": [subscribed.channel_id],
     }
 
 

@@ -7,12 +7,14 @@ import random
 from collections import Counter
 from typing import Any
 from urllib.parse import quote
+from uuid import UUID
 
 import pytest
 from jsonschema import Draft202012Validator
 
 from bot.web.route import API_ROOT, AnyRoute
 from core.domain.actor import Role
+from tests.alerts.world import fired_alert
 from tests.api import ApiHarness, Reply
 from tests.database import running_run
 
@@ -56,6 +58,12 @@ def any_value(chance: random.Random, depth: int = 2) -> Any:
     )
 
 
+async def subscription(api: ApiHarness, token: str) -> UUID:
+    """The id of a new subscription."""
+    made = await api.post("/subscriptions", token, {"channel": "C0123ABCD"})
+    return UUID(made.body["subscription_id"])
+
+
 def path_of(route: AnyRoute, chance: random.Random, known: dict[str, list[str]]) -> str:
     """The address of a route, with values that are known or anything."""
     path = route.path
@@ -78,7 +86,14 @@ def query_of(route: AnyRoute, chance: random.Random) -> str:
 
 def body_of(route: AnyRoute, chance: random.Random, known: dict[str, list[str]]) -> dict[str, Any]:
     """A body with any values of fields that the route knows; sometimes valid ones."""
-    valid = {"message": "x", "session_id": chance.choice(known["session_id"]), "reason": "x"}
+    valid = {
+        "message": "x",
+        "session_id": chance.choice(known["session_id"]),
+        "reason": "x",
+        "channel": "C0123ABCD",
+        "duration": "2h",
+    }
+    valid = {name: value for name, value in valid.items() if name in route.body.model_fields}
     fields = {name: any_value(chance) for name in route.body.model_fields if chance.random() < 0.3}
     return {**valid, **fields} if chance.random() < 0.7 else fields
 
@@ -107,6 +122,8 @@ async def test_no_request_is_answered_with_a_failure_or_against_the_schema(
         "run_id": [run.run_id, run.run_id[:8], str(run.session_id)],
         "session_id": [str(run.session_id)],
         "workflow_name": ["fix", "builder", "nonsense"],
+        "alert_id": [str(await fired_alert(api.database))],
+        "subscription_id": [str(await subscription(api, token))],
     }
     statuses: Counter[int] = Counter()
 

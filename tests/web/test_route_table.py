@@ -22,7 +22,13 @@ PUBLIC = {"get_health"}
 
 def address_of(route: AnyRoute) -> str:
     """The path of a route with values that are valid, but name nothing."""
-    values = {"run_id": "run_000000000000", "workflow_name": "implement", "session_id": uuid4()}
+    values = {
+        "run_id": "run_000000000000",
+        "workflow_name": "implement",
+        "session_id": uuid4(),
+        "alert_id": uuid4(),
+        "subscription_id": uuid4(),
+    }
     return re.sub(r"\{(\w+)\}", lambda found: str(values[found[1]]), route.path)
 
 
@@ -30,6 +36,10 @@ BODIES: dict[str, object] = {
     "start_run": {"message": "Do it"},
     "continue_run": {"session_id": str(uuid4()), "additional_turns": 5, "message": "Go on"},
     "kill_run": {},
+    "snooze_alert": {"minutes": 30},
+    "subscribe": {"channel": "C0123ABCD"},
+    "replace_subscription": {"kinds": ["failed"]},
+    "mute_channel": {"channel": "C0000ABCD", "duration": "2h"},
 }
 
 

@@ -42,6 +42,7 @@ RATES: Mapping[str, Rate] = MappingProxyType(
         "files.completeUploadExternal": TIER_4,
         "reactions.add": TIER_3,
         "conversations.info": TIER_3,
+        "conversations.members": TIER_4,
         "conversations.open": TIER_3,
         "conversations.history": TIER_3,
         "conversations.replies": TIER_3,

@@ -53,6 +53,7 @@ _GET_METHODS = frozenset(
     {
         "conversations.info",
         "conversations.history",
+        "conversations.members",
         "conversations.replies",
         "users.info",
         "usergroups.users.list",

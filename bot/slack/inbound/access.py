@@ -155,7 +155,7 @@ class Access:
         if request.is_ext_shared:
             raise _shared_channel_error()
         found = await asyncio.gather(
-            self._member(request.user_id), self._check_place(request.channel_id, request.user_id)
+            self._member(request.user_id), self.check_place(request.channel_id, request.user_id)
         )
         member: Mapping[str, Any] = found[0]
         return member
@@ -177,7 +177,8 @@ class Access:
         self._members.setdefault(user_id, member)
         return member
 
-    async def _check_place(self, channel_id: str | None, user_id: str) -> None:
+    async def check_place(self, channel_id: str | None, user_id: str) -> None:
+        """Raise `NotAdmitted` if Signalbox does not work in a channel, for this person."""
         if channel_id is None:
             return
         if self._allowed_channels is not None and channel_id not in self._allowed_channels:

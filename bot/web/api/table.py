@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
+from bot.web.api.alerts.alert_routes import AlertRoutes, Alerts
+from bot.web.api.alerts.subscription_routes import Channels, SubscriptionRoutes, Subscriptions
 from bot.web.api.console_routes import AuditReader, ConsoleRoutes, FleetReader, StatsReader
 from bot.web.api.run_kills import Killer, RunKills, TerminationReader
 from bot.web.api.run_lists import RunLister, RunLists
@@ -56,6 +58,9 @@ class ApiServices:
     stats: StatsReader
     fleet: FleetReader
     audit: AuditReader
+    alerts: Alerts
+    subscriptions: Subscriptions
+    channels: Channels
     health: Health
     place: FindPlace
     clock: Callable[[], datetime]
@@ -72,5 +77,7 @@ def api_table(services: ApiServices) -> list[AnyRoute]:
         *RunRecords(services.records).routes(),
         *RunLists(services.lists, services.runs.workflows, services.clock).routes(),
         *SessionRoutes(services.sessions).routes(),
+        *AlertRoutes(services.alerts, services.clock).routes(),
+        *SubscriptionRoutes(services.subscriptions, services.channels).routes(),
         *ConsoleRoutes(services.fleet, services.stats, services.audit, services.health).routes(),
     ]

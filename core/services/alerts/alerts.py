@@ -10,6 +10,7 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from core.domain.actor import Action, Actor
+from core.domain.alerts.details import AlertDetails
 from core.domain.alerts.episode import Episode, acknowledge, snooze
 from core.domain.alerts.errors import AlertNotFound, BadSnooze
 from core.domain.alerts.history import AlertEvent, AlertEventRecord
@@ -121,6 +122,23 @@ class AlertService:
             require_permission(by, Action.VIEW)
             return await readiness(session, self.context.clock())
 
+    async def details(self, alert_id: UUID, *, by: Actor) -> AlertDetails:
+        """One alert, with what happened to it and the channels that wanted it.
+
+        Raises:
+            AlertNotFound, NotAllowed: As for `get`.
+        """
+        async with self.context.transaction() as session:
+            require_permission(by, Action.VIEW)
+            found = await episodes.get(session, alert_id)
+            if found is None or not found.is_told:
+                raise AlertNotFound(str(alert_id))
+            return AlertDetails(
+                episode=found,
+                events=(await history.of_alerts(session, [alert_id])).get(alert_id, ()),
+                channels=await deliveries.channels_of(session, alert_id),
+            )
+
     async def alerts_of(self, group_id: UUID) -> list[Episode]:
         """The alerts of a message, in the order in which they fired."""
         async with self.context.transaction() as session:
@@ -134,7 +152,7 @@ class AlertService:
             The alerts as they are now: an ended one was faster than the person.
 
         Raises:
-            AlertNotFound: If one of them does not exist.
+            AlertNotFound: If one of them does not exist, or has not fired.
             NotAllowed: If the person may not.
         """
         return await self._act(
@@ -190,7 +208,8 @@ class AlertService:
         async with self.context.transaction() as session:
             require_permission(by, Action.ACKNOWLEDGE)
             # Locked: an evaluation that resolves them meanwhile comes before or after as a whole.
-            found = await episodes.with_ids(session, alert_ids, locks=True)
+            locked = await episodes.with_ids(session, alert_ids, locks=True)
+            found = [alert for alert in locked if alert.is_told]
             missing = set(alert_ids) - {alert.id for alert in found}
             if missing:
                 raise AlertNotFound(str(min(missing)))

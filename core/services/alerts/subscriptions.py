@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from decimal import Decimal
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -13,15 +12,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from core.agent.definitions.catalog import Catalog
 from core.domain.actor import Action, Actor, Origin
+from core.domain.alerts.bounds import require_within_bounds
 from core.domain.alerts.errors import BadSnooze
 from core.domain.alerts.subscription import (
-    MAX_FILTER_CHARS,
-    MAX_FOR,
     MAX_MUTE,
-    MAX_PROGRESS,
     MAX_SUBSCRIPTIONS_PER_CHANNEL,
-    MIN_PROGRESS,
-    BadSubscription,
     Source,
     Subscription,
     SubscriptionFixed,
@@ -34,7 +29,6 @@ from core.store import audit
 from core.store.alerts import subscriptions
 
 _ONE_MINUTE = timedelta(minutes=1)
-_MAX_COST = Decimal(1_000_000)
 
 
 @dataclass(frozen=True)
@@ -90,6 +84,7 @@ class SubscriptionService:
 
         Raises:
             BadSubscription: If a value is out of bounds.
+            BadQuietHours: If there is no such time zone.
             UnknownWorkflow: If it names an unknown workflow.
             TooManySubscriptions: If the channel has as many as it may have.
             NotAllowed: If the person may not subscribe channels.
@@ -226,6 +221,7 @@ class SubscriptionService:
 
         Raises:
             BadSubscription: If a value is out of bounds.
+            BadQuietHours: If there is no such time zone.
             UnknownWorkflow: If one names an unknown workflow.
         """
         wanted = [self._checked(one) for one in configured]
@@ -247,35 +243,11 @@ class SubscriptionService:
         chosen = wanted.filter
         if chosen.workflow is not None:
             chosen = replace(chosen, workflow=self.catalog.get(chosen.workflow).name)
-        for text in (chosen.repository, chosen.owner, wanted.mention):
-            if text is not None and not 0 < len(text) <= MAX_FILTER_CHARS:
-                raise BadSubscription(
-                    f"text of {len(text)} characters",
-                    user_message=f"A filter has 1 to {MAX_FILTER_CHARS} characters.",
-                )
-        if wanted.pending_for is not None and not timedelta(0) <= wanted.pending_for <= MAX_FOR:
-            raise BadSubscription(
-                f"for {wanted.pending_for}",
-                user_message="`for` is a time of at most 24 hours, like 15m.",
-            )
-        every = wanted.progress_every
-        if every is not None and not MIN_PROGRESS <= every <= MAX_PROGRESS:
-            raise BadSubscription(
-                f"progress every {every}",
-                user_message="Progress can be posted every 1 minute to 24 hours.",
-            )
-        cost = chosen.least_cost_usd
-        if cost is not None and not (cost.is_finite() and 0 < cost <= _MAX_COST):
-            raise BadSubscription(
-                f"cost {cost}",
-                user_message=f"A cost is more than 0 and at most {_MAX_COST:,} US dollars.",
-            )
-        if wanted.digest_hour not in range(24):
-            raise BadSubscription(
-                f"digest hour {wanted.digest_hour}",
-                user_message="A digest comes at a full hour, from 0 to 23.",
-            )
-        return replace(wanted, filter=chosen)
+        require_within_bounds(wanted)
+        quiet = wanted.quiet_hours
+        if quiet is not None:
+            quiet = replace(quiet, time_zone=wanted.time_zone)
+        return replace(wanted, filter=chosen, quiet_hours=quiet)
 
     async def _get(
         self, session: AsyncSession, subscription_id: UUID, *, locks: bool = False

@@ -13,6 +13,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from core.domain.alerts.delivery import AlertGroup, Handling
+from core.domain.alerts.details import ToldChannel
 from core.store.tables.alerts import AlertDeliveryRow, AlertGroupRow
 
 
@@ -129,6 +130,28 @@ async def of_group(session: AsyncSession, group_id: UUID) -> list[Delivery]:
         .order_by(AlertDeliveryRow.created_at, AlertDeliveryRow.alert_id)
     )
     return [_to_delivery(row) for row in rows]
+
+
+async def channels_of(session: AsyncSession, alert_id: UUID) -> list[ToldChannel]:
+    """The channels that have a delivery of an alert, in the order in which they got it."""
+    rows = await session.scalars(
+        select(AlertDeliveryRow)
+        .where(AlertDeliveryRow.alert_id == alert_id)
+        .order_by(
+            AlertDeliveryRow.created_at, AlertDeliveryRow.team_id, AlertDeliveryRow.channel_id
+        )
+    )
+    return [
+        ToldChannel(
+            team_id=row.team_id,
+            channel_id=row.channel_id,
+            handling=Handling(row.handling),
+            subscription_id=row.subscription_id,
+            decided_at=row.created_at,
+            held_until=row.held_until,
+        )
+        for row in rows
+    ]
 
 
 async def groups_of(session: AsyncSession, alert_ids: Collection[UUID]) -> list[UUID]:

@@ -15,6 +15,14 @@ ELAPSED_STEP = 15
 _TIME_LIMIT = re.compile(
     r"(?:(?P<h>\d+(?:\.\d+)?)h)?(?:(?P<m>\d+(?:\.\d+)?)m(?:in)?)?(?:(?P<s>\d+)s)?\Z"
 )
+_YEAR = 366 * _DAY
+_MAX_DURATION_CHARS = 40
+_AMOUNT = r"\d{1,9}(?:\.\d{1,3})?"
+_DURATION = re.compile(
+    rf"(?:(?P<d>{_AMOUNT})d(?:ays?)?)?(?:(?P<h>{_AMOUNT})h(?:(?:ou)?rs?)?)?"
+    rf"(?:(?P<m>{_AMOUNT})m(?:in(?:ute)?s?)?)?(?:(?P<s>{_AMOUNT})s(?:ec(?:ond)?s?)?)?",
+    re.ASCII,
+)
 
 
 def duration(length: timedelta) -> str:
@@ -80,3 +88,17 @@ def utc_date_time(at: datetime) -> str:
 def utc_clock_time(at: datetime) -> str:
     """A time of day in UTC, to the minute, if the reader's time zone is unknown."""
     return f"{at:%H:%M} UTC"
+
+
+def parse_duration(text: str) -> timedelta | None:
+    """Read a duration with its units, days too: `2h`, `1h30m`, `90 minutes`, `2 d`.
+
+    Returns:
+        `None` if it is none, or longer than a year; it may be 0.
+    """
+    found = _DURATION.fullmatch("".join(text.lower().split()))
+    if found is None or not any(found.groups()) or len(text) > _MAX_DURATION_CHARS:
+        return None
+    days, hours, minutes, seconds = (float(found[unit] or 0) for unit in "dhms")
+    length = days * _DAY + hours * _HOUR + minutes * _MINUTE + seconds
+    return timedelta(seconds=length) if length <= _YEAR else None

@@ -18,6 +18,8 @@ from core.agent.definitions.check import check_definitions
 from core.domain.errors import Unavailable
 from core.domain.meter import NO_METER, Meter
 from core.private_files import make_home_private
+from core.services.alerts.alerts import AlertService
+from core.services.alerts.subscriptions import SubscriptionService
 from core.services.audit import AuditService
 from core.services.context import ServiceContext
 from core.services.drawables import DrawableService
@@ -85,6 +87,8 @@ class Backend:
     sessions: SessionService
     audit: AuditService
     admission: AdmissionService
+    alerts: AlertService
+    subscriptions: SubscriptionService
 
 
 def utc_now() -> datetime:
@@ -208,4 +212,6 @@ async def open_backend(
             sessions=SessionService(work),
             audit=AuditService(work),
             admission=AdmissionService(work),
+            alerts=AlertService(work),
+            subscriptions=SubscriptionService(work, catalog),
         )

@@ -53,8 +53,10 @@ _GET_METHODS = frozenset(
     {
         "conversations.info",
         "conversations.history",
+        "conversations.members",
         "conversations.replies",
         "users.info",
+        "usergroups.list",
         "usergroups.users.list",
     }
 )

@@ -233,6 +233,8 @@ def _slack_service(
             drawables=backend.drawables,
             inbox=backend.intake,
             people=backend.people,
+            alerts=backend.alerts,
+            subscriptions=backend.subscriptions,
         ),
         needed_scopes=bot_scopes(),
         policy=AccessPolicy(

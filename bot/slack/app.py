@@ -11,6 +11,7 @@ from slack_bolt.async_app import AsyncApp
 from slack_bolt.authorization import AuthorizeResult
 from slack_sdk.web.async_client import AsyncWebClient
 
+from bot.slack.alert_ports import AlertReader, Subscriptions
 from bot.slack.client.private_logs import bolt_logger
 from bot.slack.client.ttl_cache import new_cache
 from bot.slack.client.web_api import Slack, is_loopback
@@ -31,12 +32,14 @@ from bot.slack.inbound.answers import PrivateAnswers
 from bot.slack.inbound.background_tasks import BackgroundTasks
 from bot.slack.inbound.channel_access import ChannelAccess
 from bot.slack.inbound.deliveries import Deliveries
+from bot.slack.inbound.directory import Directory
 from bot.slack.inbound.error_boundary import ErrorBoundary
 from bot.slack.inbound.installation import Installation
 from bot.slack.inbound.intake import Intake
 from bot.slack.inbound.request import SlackRequest
 from bot.slack.inbound.run_linker import RunLinker
 from bot.slack.listeners.actions import BotActions
+from bot.slack.listeners.alerts import AlertActions
 from bot.slack.listeners.kills import KillActions
 from bot.slack.listeners.operator_requests import OperatorRequests
 from bot.slack.listeners.register import register
@@ -72,6 +75,8 @@ class Services:
     drawables: Drawables
     inbox: Inbox
     people: People
+    alerts: AlertReader
+    subscriptions: Subscriptions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -218,6 +223,16 @@ def _actions(
             slack=slack,
             answers=answers,
             links=links,
+            clock=timing.clock,
+        ),
+        alerts=AlertActions(
+            subscriptions=services.subscriptions,
+            workflows=services.runs,
+            people=services.people,
+            slack=slack,
+            answers=answers,
+            directory=Directory.new(slack, installation, timing.now),
+            team_id=installation.team_id,
             clock=timing.clock,
         ),
         operators=OperatorRequests(

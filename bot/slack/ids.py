@@ -34,6 +34,11 @@ CARD_MENU = "run_menu"
 # Opens the form for a new run; its value says nothing.
 OPEN_RUN_FORM = "run_form_open"
 
+# The value is the channel to subscribe, and the id of a subscription.
+SUBSCRIBE_ALERTS = "alerts_subscribe"
+EDIT_ALERTS = "alerts_edit"
+UNSUBSCRIBE_ALERTS = "alerts_unsubscribe"
+
 # Turns that each Continue button adds; `CONTINUE_MORE` asks in a modal.
 CONTINUE_TURNS: Mapping[str, int] = MappingProxyType(
     {CONTINUE_10: 10, CONTINUE_20: 20, CONTINUE_50: 50}
@@ -56,6 +61,7 @@ RUN_FORM = "run_form"
 CONTINUE_FORM = "continue_form"
 KILL_FORM = "kill_form"
 KILL_MANY_FORM = "kill_many_form"
+ALERT_FORM = "alert_form"
 DETAILS_VIEW = "run_details_view"
 
 # The message shortcut "Run a workflow on this".
@@ -69,6 +75,7 @@ CONTINUED_ACTIONS = "continued_actions"
 REFUSAL_ACTIONS = "refusal_actions"
 REQUEST_ACTIONS = "request_actions"
 HOME_ACTIONS = "home_actions"
+ALERTS_ACTIONS = "alerts_actions"
 
 # Input blocks of the modals; Slack attaches an error to the block_id of its field.
 FIELD_WORKFLOW = "workflow"
@@ -81,6 +88,19 @@ FIELD_BUDGET = "budget"
 FIELD_TIMEOUT = "timeout"
 FIELD_MESSAGE = "message"
 FIELD_REASON = "reason"
+FIELD_KINDS = "kinds"
+FIELD_OWNER = "owner"
+FIELD_SEVERITY = "severity"
+FIELD_COST = "cost"
+FIELD_FOR = "for"
+FIELD_GROUP = "group"
+FIELD_PERSON = "person"
+FIELD_QUIET = "quiet"
+FIELD_TIME_ZONE = "time_zone"
+FIELD_DIGEST = "digest"
+FIELD_DIGEST_HOUR = "digest_hour"
+FIELD_PROGRESS = "progress"
+FIELD_BROADCAST = "broadcast"
 
 # The action_id of the one element in each input block.
 VALUE = "value"

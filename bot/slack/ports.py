@@ -7,8 +7,9 @@ from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime, timedelta
 from typing import Any, Protocol
+from uuid import UUID
 
-from core.domain.actor import Action, Actor, Identity, Role
+from core.domain.actor import Action, Actor, Identity, Role, User
 from core.domain.drawables import (
     Drawable,
     DrawableId,
@@ -172,6 +173,10 @@ class People(Protocol):
 
     async def ensure_actor(self, identity: Identity, *, role: Role) -> Actor:
         """The person as an actor with this role; the user row is created if needed."""
+        ...
+
+    async def find_users(self, user_ids: Collection[UUID]) -> Mapping[UUID, User]:
+        """Those of the people who are known, by the ids of their rows."""
         ...
 
     async def audit_refusal(self, actor: Actor, action: Action, *, reason: str) -> None:

@@ -15,9 +15,17 @@ ELAPSED_STEP = 15
 _TIME_LIMIT = re.compile(
     r"(?:(?P<h>\d+(?:\.\d+)?)h)?(?:(?P<m>\d+(?:\.\d+)?)m(?:in)?)?(?:(?P<s>\d+)s)?\Z"
 )
-# Whole numbers of days, hours, minutes and seconds, in this order; at least one of them.
+# What programs write: whole numbers of days, hours, minutes and seconds, in this order; at least one
+# of them.  People write more than that, which `parse_duration` reads too.
 DURATION_PATTERN = r"^(?=[0-9])([0-9]{1,3}d)?([0-9]{1,4}h)?([0-9]{1,6}m)?([0-9]{1,7}s)?$"
-_DURATION = re.compile(DURATION_PATTERN[:-1] + r"\Z")
+_YEAR = 366 * _DAY
+_MAX_DURATION_CHARS = 40
+_AMOUNT = r"\d{1,9}(?:\.\d{1,3})?"
+_DURATION = re.compile(
+    rf"(?:(?P<d>{_AMOUNT})d(?:ays?)?)?(?:(?P<h>{_AMOUNT})h(?:(?:ou)?rs?)?)?"
+    rf"(?:(?P<m>{_AMOUNT})m(?:in(?:ute)?s?)?)?(?:(?P<s>{_AMOUNT})s(?:ec(?:ond)?s?)?)?",
+    re.ASCII,
+)
 
 
 def duration(length: timedelta) -> str:
@@ -69,12 +77,17 @@ def parse_time_limit(text: str) -> timedelta | None:
 
 
 def parse_duration(text: str) -> timedelta | None:
-    """Read a length of time with its units: `90s`, `30m`, `2h`, `1d12h`; `None` if it is none."""
-    found = _DURATION.match(text)
-    if found is None:
+    """Read a duration with its units, days too: `2h`, `1h30m`, `90 minutes`, `2 d`.
+
+    Returns:
+        `None` if it is none, or longer than a year; it may be 0.
+    """
+    found = _DURATION.fullmatch("".join(text.lower().split()))
+    if found is None or not any(found.groups()) or len(text) > _MAX_DURATION_CHARS:
         return None
-    days, hours, minutes, seconds = (int((part or "0x")[:-1]) for part in found.groups())
-    return timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
+    days, hours, minutes, seconds = (float(found[unit] or 0) for unit in "dhms")
+    length = days * _DAY + hours * _HOUR + minutes * _MINUTE + seconds
+    return timedelta(seconds=length) if length <= _YEAR else None
 
 
 def milliseconds(length: float) -> str:

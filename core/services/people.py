@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from uuid import UUID
 
-from core.domain.actor import Action, Actor, Identity, Origin, Role
+from core.domain.actor import Action, Actor, Identity, Origin, Role, User
 from core.domain.runs.run import Run
 from core.services.context import ServiceContext
 from core.store import users
@@ -34,6 +35,15 @@ class PeopleService:
             team_id=identity.team_id,
             name=identity.name,
         )
+
+    async def find_users(self, user_ids: Collection[UUID]) -> Mapping[UUID, User]:
+        """Those of the people who are known, by the ids of their rows.
+
+        Raises:
+            Unavailable: If the database cannot be reached.
+        """
+        async with self.context.transaction() as session:
+            return await users.by_ids(session, user_ids)
 
     async def audit_refusal(
         self, actor: Actor, action: Action, *, reason: str, run: Run | None = None

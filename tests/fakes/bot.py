@@ -25,6 +25,7 @@ from bot.slack.setup import SlackCredentials, check_slack
 from bot.slack.timing import Timing
 from core.domain.actor import Role
 from tests.fakes.services import FakeServices
+from tests.fakes.subscriptions import FakeSubscriptions
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,7 @@ class RunningBot:
     slack: Slack
     services: FakeServices
     sandbox: Sandbox
+    subscriptions: FakeSubscriptions
 
 
 @asynccontextmanager
@@ -52,6 +54,7 @@ async def open_bot(
     call_timeout: timedelta = CALL_TIMEOUT,
     kinds: DrawnKinds | None = None,
     clock_skew: float = 0.0,
+    subscriptions: FakeSubscriptions | None = None,
 ) -> AsyncIterator[RunningBot]:
     """Run the Slack side until the block ends.
 
@@ -59,8 +62,10 @@ async def open_bot(
         speed: Factor by which its rate limits and waits are faster than normal.
         call_timeout: Time limit of a call, in real time.
         kinds: What is drawn; `None` for all that the program knows.
+        subscriptions: The subscriptions of channels; none at first if left out.
         clock_skew: Seconds by which the machine's clock is fast, over HTTP.
     """
+    kept = FakeSubscriptions() if subscriptions is None else subscriptions
     credentials = SlackCredentials(
         bot_token=sandbox.bot_token,
         app_token=sandbox.app_token if transport == "socket" else None,
@@ -96,6 +101,8 @@ async def open_bot(
                     drawables=services,
                     inbox=services,
                     people=services,
+                    alerts=kept,
+                    subscriptions=kept,
                 ),
                 policy=AccessPolicy(roles=roles, allowed_channels=allowed_channels),
                 timing=Timing(
@@ -127,7 +134,9 @@ async def open_bot(
                 lambda: len(sandbox.sockets.connections) == connections, what="the connections"
             )
             assert sockets is not None
-        yield RunningBot(runtime=side, slack=slack, services=services, sandbox=sandbox)
+        yield RunningBot(
+            runtime=side, slack=slack, services=services, sandbox=sandbox, subscriptions=kept
+        )
 
 
 async def _serve(

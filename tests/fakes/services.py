@@ -362,6 +362,10 @@ class FakeServices(FakeDrawables, FakeInbox):
             name=identity.name,
         )
 
+    async def find_users(self, user_ids: Collection[UUID]) -> dict[UUID, User]:
+        self.check_reachable()
+        return {one: self.users[one] for one in user_ids if one in self.users}
+
     async def audit_refusal(self, actor: Actor, action: Action, *, reason: str) -> None:
         self.check_reachable()
         self.refusals.append((actor, action, reason))

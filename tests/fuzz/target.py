@@ -81,6 +81,8 @@ async def open_target(sandbox: Sandbox, backend: Backend) -> AsyncIterator[Targe
                     drawables=backend.drawables,
                     inbox=backend.intake,
                     people=backend.people,
+                    alerts=backend.alerts,
+                    subscriptions=backend.subscriptions,
                 ),
                 policy=AccessPolicy(),
                 timing=Timing(clock=utc_now, drain=timedelta(seconds=10)),

@@ -56,6 +56,7 @@ _GET_METHODS = frozenset(
         "conversations.members",
         "conversations.replies",
         "users.info",
+        "usergroups.list",
         "usergroups.users.list",
     }
 )

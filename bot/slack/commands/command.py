@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
 
+from bot.slack.commands.alerts.values import AlertCommand
 from core.domain.kills.bulk_kill import KillSelection
 from core.domain.runs.request import ContinueRequest, KillRequest, Place, RunFilter, StartRequest
 from core.domain.runs.stats import Period
@@ -18,6 +19,7 @@ class Subcommand(StrEnum):
     LIST = "list"
     KILL = "kill"
     CONTINUE = "continue"
+    ALERTS = "alerts"
     STATS = "stats"
     WORKERS = "workers"
     WORKFLOWS = "workflows"
@@ -35,6 +37,10 @@ SYNONYMS: Mapping[str, Subcommand] = MappingProxyType(
         "cancel": Subcommand.KILL,
         "abort": Subcommand.KILL,
         "resume": Subcommand.CONTINUE,
+        "alert": Subcommand.ALERTS,
+        "alarms": Subcommand.ALERTS,
+        "notifications": Subcommand.ALERTS,
+        "subscriptions": Subcommand.ALERTS,
         "worker": Subcommand.WORKERS,
         "fleet": Subcommand.WORKERS,
         "?": Subcommand.HELP,
@@ -116,6 +122,7 @@ Command = (
     | KillSelection
     | OfferKill
     | ContinueRequest
+    | AlertCommand
     | ShowStats
     | ShowWorkers
     | ShowWorkflows

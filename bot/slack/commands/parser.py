@@ -4,6 +4,8 @@ import re
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
+from bot.slack.commands.alerts.parser import parse_alerts
+from bot.slack.commands.alerts.values import AlertCommand
 from bot.slack.commands.command import (
     ALL_HELP,
     SYNONYMS,
@@ -186,6 +188,12 @@ def _list(words: WordReader, _context: CommandContext) -> ListRuns:
     return ListRuns(run_filter=RunFilter(workflow=workflow, **flags))
 
 
+def _alerts(words: WordReader, context: CommandContext) -> AlertCommand | ShowHelp:
+    if words.peek().lower() in {"help", "?"}:
+        return ShowHelp(topic=Subcommand.ALERTS)
+    return parse_alerts(words, has_forms=context.has_forms)
+
+
 def _stats(words: WordReader, _context: CommandContext) -> ShowStats:
     given = words.take()
     period = next((one for one in Period if one == given.lower()), None)
@@ -265,6 +273,7 @@ _PARSERS: Mapping[Subcommand, Callable[[WordReader, CommandContext], Command]] =
         Subcommand.LIST: _list,
         Subcommand.KILL: parse_kill,
         Subcommand.CONTINUE: _continue,
+        Subcommand.ALERTS: _alerts,
         Subcommand.STATS: _stats,
         Subcommand.WORKERS: _workers,
         Subcommand.WORKFLOWS: _workflows,

@@ -15,6 +15,11 @@ INVISIBLE = frozenset(
 _QUOTES = {'"': '"', "'": "'", "“": "”", "”": "”", "„": "“", "‘": "’", "’": "’", "«": "»"}
 # `--` as typed, or the dash that a client made of it.
 _FLAG = re.compile(r"(?:--|[—–―])(?P<name>[A-Za-z][A-Za-z_-]*)(?P<equals>=)?")
+# `name=`, `name>=`, `name > `; as Slack escapes it.  A raw `<` begins a mention.
+_SETTING = re.compile(
+    r"(?P<name>[A-Za-z][A-Za-z_-]*)\s*(?P<operator>(?:>|&gt;)=?|=(?:>|&gt;)?|≥|(?:&lt;|≤)=?|:(?!//))"
+)
+_OPERATORS = {"=>": ">=", "≥": ">=", ":": "="}
 _END_OF_FLAGS = re.compile(rf"(?:--|[—–―])(?=[\s{''.join(sorted(INVISIBLE))}]|\Z)")
 _WORD = re.compile(r"(?:<[^<>\n]*>|\S)+")
 
@@ -67,6 +72,17 @@ class WordReader:
             return None
         self._at = found.end()
         return found["name"].lower().replace("_", "-"), found["equals"] is not None
+
+    def take_setting(self) -> tuple[str, str] | None:
+        """Take the next word if it is a setting: its name, and `=`, `>`, `>=` or `<`."""
+        found = _SETTING.match(self._text, self._skip())
+        if found is None:
+            return None
+        self._at = found.end()
+        operator = from_slack(found["operator"])
+        if operator[0] in "<≤":
+            operator = "<"
+        return found["name"].lower().replace("_", "-"), _OPERATORS.get(operator, operator)
 
     def take_end_of_flags(self) -> bool:
         """Take a lone `--` if it is next; return whether it was.  After it nothing is a flag."""

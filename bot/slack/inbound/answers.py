@@ -100,6 +100,10 @@ class PrivateAnswers:
         """Post a message that all people in a thread see; return whether it was delivered."""
         return await self._post(channel_id, thread_ts, await self._content(message))
 
+    async def post_in_channel(self, channel_id: str, message: Message) -> bool:
+        """Post a message that all people in a channel see; return whether it was delivered."""
+        return await self._post(channel_id, None, await self._content(message))
+
     async def _content(self, message: Message | str) -> dict[str, Any]:
         if self.linker is not None and isinstance(message, Message):
             message = await self.linker.linked(message)

@@ -141,6 +141,22 @@ class ErrorBoundary:
 
         return listener
 
+    def event_listener_for(self, handler: Callable[[SlackRequest], Awaitable[None]]) -> Listener:
+        """A Bolt listener for an event that nobody acted in: no admission, no answer."""
+
+        async def handle(request: SlackRequest) -> None:
+            if self.access.installation.serves(request.origin):
+                await handler(request)
+
+        async def listener(args: AsyncArgs) -> None:
+            request = request_of(args)
+            await args.ack()
+            self.background_tasks.start(
+                self._handle_event(handle, request), name=f"slack {request.kind}"
+            )
+
+        return listener
+
     async def ignore(self, args: AsyncArgs) -> None:
         """Acknowledge a request that needs no handling."""
         await args.ack()
@@ -160,6 +176,12 @@ class ErrorBoundary:
         error = await self._run_handler(handler, action, request, is_relevant)
         if error is not None and not is_quiet:
             await self.answers.send_private(request, error_message(error))
+        await self.intake.finish(request)
+
+    async def _handle_event(
+        self, handle: Callable[[SlackRequest], Awaitable[None]], request: SlackRequest
+    ) -> None:
+        await self._caught(lambda: handle(request), request)
         await self.intake.finish(request)
 
     async def _submit(
@@ -190,13 +212,23 @@ class ErrorBoundary:
         request: SlackRequest,
         is_relevant: Callable[[SlackRequest], Awaitable[bool]],
     ) -> OpsError | None:
-        """Run the handler; return its error, or `None` after a success."""
+        """Run the handler for a person who is admitted; return its error, if it has one."""
+
+        async def run() -> None:
+            if await is_relevant(request):
+                actor = await self.access.admit(request, action)
+                self.answers.remember(request)
+                await handler(request, actor)
+
+        return await self._caught(run, request)
+
+    async def _caught(
+        self, run: Callable[[], Awaitable[None]], request: SlackRequest
+    ) -> OpsError | None:
+        """Run something within `HANDLING_LIMIT`; return its error, or `None` after a success."""
         try:
             async with asyncio.timeout(HANDLING_LIMIT.total_seconds()):
-                if await is_relevant(request):
-                    actor = await self.access.admit(request, action)
-                    self.answers.remember(request)
-                    await handler(request, actor)
+                await run()
         except OpsError as error:
             log.info(
                 "%s refused: %s",

@@ -178,7 +178,7 @@ class Intake:
         An event stays unacknowledged, so Slack sends it again.  A person gets an answer at
         once, if possible in the acknowledgement itself, which needs no further call.
         """
-        if request.kind in {RequestKind.MESSAGE, RequestKind.OTHER}:
+        if request.kind in {RequestKind.MESSAGE, RequestKind.CHANNEL, RequestKind.OTHER}:
             return BoltResponse(status=503, body="")
         # The row may have been stored after all.  It is marked as done soon: otherwise another bot
         # could replay it, although the person read that most likely nothing was started.

@@ -33,11 +33,27 @@ class RequestKind(StrEnum):
     SHORTCUT = "shortcut"
     MESSAGE = "message"
     HOME = "home"
+    CHANNEL = "channel"
     OTHER = "other"
 
 
 # Subtypes of messages that people write; the others are edits, deletions, joins and bots.
 _HUMAN_SUBTYPES = frozenset({None, "", "thread_broadcast", "file_share"})
+# What happens to a channel as a whole; joins and leaves count if they are the bot's own.
+_JOINED = "member_joined_channel"
+_LEFT = "member_left_channel"
+CHANNEL_EVENTS = frozenset(
+    {
+        _JOINED,
+        _LEFT,
+        "channel_archive",
+        "channel_deleted",
+        "channel_left",
+        "group_archive",
+        "group_deleted",
+        "group_left",
+    }
+)
 _CHANNEL_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
@@ -202,12 +218,40 @@ def _event(body: Mapping[str, Any], *, bot_user_id: str, is_replay: bool) -> Sla
             text=_text(event, "tab") or "",
             is_replay=is_replay,
         )
+    if kind in CHANNEL_EVENTS:
+        return _channel_event(body, event, bot_user_id=bot_user_id, is_replay=is_replay)
     return SlackRequest(
         kind=RequestKind.OTHER,
         body=body,
         key=f"event:{event_id}" if event_id and kind == "agent_session_stopped" else None,
         origin=event_origin(body),
         user_id=_text(event, "user"),
+        is_replay=is_replay,
+    )
+
+
+def _channel_event(
+    body: Mapping[str, Any],
+    event: Mapping[str, Any],
+    *,
+    bot_user_id: str,
+    is_replay: bool,
+) -> SlackRequest:
+    """The beginning or end of a channel for the bot.  Other people's joins are not stored."""
+    kind, event_id = _text(event, "type"), _text(body, "event_id")
+    is_of_other = kind in {_JOINED, _LEFT} and _text(event, "user") != bot_user_id
+    inviter = _text(event, "inviter") if kind == _JOINED else None
+    is_uninvited = kind == _JOINED and inviter in {None, bot_user_id}
+    if is_of_other or is_uninvited or event_id is None:
+        return SlackRequest(kind=RequestKind.OTHER, body=body, is_replay=is_replay)
+    return SlackRequest(
+        kind=RequestKind.CHANNEL,
+        body=body,
+        key=f"event:{event_id}",
+        origin=event_origin(body),
+        user_id=inviter,
+        channel_id=_text(event, "channel"),
+        is_ext_shared=body.get("is_ext_shared_channel") is True,
         is_replay=is_replay,
     )
 

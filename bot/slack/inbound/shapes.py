@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import Any
 
 from bot.slack.inbound.body import BadDelivery
+from bot.slack.inbound.request import CHANNEL_EVENTS
 
 Reader = Callable[[object, str], Any]
 """Reads a value that is not `null`; the text is its path, for the error.  Raises `BadDelivery`."""
@@ -227,8 +228,16 @@ _message = _record(
     ),
 )
 _home = _record("event", **_EVENT, event=_record("user", type=_name, user=_id, tab=_name))
+_channel = _record(
+    "event", **_EVENT, event=_record("channel", type=_name, channel=_id, user=_id, inviter=_id)
+)
 _EVENT_SHAPES: Mapping[str, Reader] = MappingProxyType(
-    {"message": _message, "app_mention": _message, "app_home_opened": _home}
+    {
+        "message": _message,
+        "app_mention": _message,
+        "app_home_opened": _home,
+        **dict.fromkeys(CHANNEL_EVENTS, _channel),
+    }
 )
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from bot.slack.client.web_api import Slack
+from bot.slack.commands.alerts.values import AlertCommand
 from bot.slack.commands.command import (
     Command,
     CommandContext,
@@ -23,6 +24,7 @@ from bot.slack.commands.misplaced import flags_at_end, turns_at_end, without_fla
 from bot.slack.commands.parser import parse_mention, parse_slash
 from bot.slack.inbound.answers import PrivateAnswers
 from bot.slack.inbound.request import SlackRequest
+from bot.slack.listeners.alerts import AlertActions
 from bot.slack.listeners.kills import KillActions
 from bot.slack.listeners.operator_requests import OperatorRequests
 from bot.slack.ports import Drawables, FleetReader, RunOperations, StatsReader
@@ -69,6 +71,7 @@ class BotActions:
 
     runs: RunOperations
     kills: KillActions
+    alerts: AlertActions
     operators: OperatorRequests
     stats: StatsReader
     fleet: FleetReader
@@ -112,6 +115,9 @@ class BotActions:
 
     async def execute(self, command: Command, request: SlackRequest, actor: Actor) -> None:
         """Execute a command, and answer the person privately where the channel does not show it."""
+        if isinstance(command, AlertCommand):
+            await self.alerts.execute(command, request, actor)
+            return
         match command:
             case OpenRunForm():
                 await self.open_run_form(request, actor)

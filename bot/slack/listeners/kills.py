@@ -5,18 +5,17 @@ A confirmation contains only ids.  Permissions are checked again for each run.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from bot.slack.client.errors import SlackError
 from bot.slack.client.web_api import Slack
 from bot.slack.commands.command import OfferKill
 from bot.slack.commands.forms import read_kill_form, read_kill_many_form
 from bot.slack.inbound.answers import PrivateAnswers
 from bot.slack.inbound.request import SlackRequest
+from bot.slack.listeners.open_form import open_form
 from bot.slack.ports import BulkKiller, RunOperations
 from bot.slack.views import receipts
 from bot.slack.views.kill_questions import (
@@ -28,15 +27,13 @@ from bot.slack.views.kill_questions import (
     nothing_to_kill,
 )
 from bot.slack.views.lists import Reader, kill_offer
-from bot.slack.views.message import Message, View
+from bot.slack.views.message import Message
 from bot.slack.views.runs.links import ThreadLinks
 from core.domain.actor import Action, Actor
 from core.domain.kills.bulk_kill import KillSelection
 from core.domain.kills.termination import Termination
 from core.domain.runs.request import KillRequest, RunFilter
 from core.domain.runs.snapshot import RunSnapshot
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -68,7 +65,7 @@ class KillActions:
             return
         channel = await self._channel(request)
         view = kill_form(found, exact, channel_id=channel, now=self.clock())
-        if not await self._open_form(view, request):
+        if not await open_form(self.slack, view, request):
             question = kill_question(found, exact, now=self.clock())
             await self.answers.send_private(request, question)
 
@@ -82,7 +79,7 @@ class KillActions:
             return
         channel = await self._channel(request)
         view = kill_many_form(preview, channel_id=channel, now=self.clock())
-        if not await self._open_form(view, request):
+        if not await open_form(self.slack, view, request):
             await self.answers.send_private(request, kill_many_question(preview))
 
     async def submit_kill(self, request: SlackRequest, actor: Actor) -> None:
@@ -119,21 +116,6 @@ class KillActions:
 
     async def _channel(self, request: SlackRequest) -> str:
         return request.channel_id or await self.slack.direct_channel(request.user_id or "")
-
-    async def _open_form(self, view: View, request: SlackRequest) -> bool:
-        """Open a form; return whether that worked.  It needs a trigger that has not expired."""
-        if request.trigger_id is None or request.is_replay:
-            return False
-        try:
-            await self.slack.call("views.open", trigger_id=request.trigger_id, view=view)
-        except SlackError as error:
-            log.info(
-                "no form could be opened: %s",
-                error,
-                extra={"event": "form.open_failed", **request.log_fields},
-            )
-            return False
-        return True
 
 
 def _view(request: SlackRequest) -> dict[str, Any]:

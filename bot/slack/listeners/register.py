@@ -12,6 +12,7 @@ from bot.slack.inbound.error_boundary import ErrorBoundary
 from bot.slack.inbound.request import SlackRequest
 from bot.slack.listeners.actions import BotActions
 from bot.slack.listeners.buttons import Buttons
+from bot.slack.listeners.channels import Channels
 from bot.slack.listeners.forms import Forms
 from bot.slack.listeners.home import HomeTab
 from bot.slack.listeners.messages import Messages, is_not_addressed
@@ -78,6 +79,8 @@ def register(
         boundary.listener_for(home.show, Action.VIEW, is_quiet=_always_quiet)
     )
 
+    _register_alerts(app, boundary, actions)
+
     # Old messages keep their buttons for ever, also those with ids of other versions.
     # So anything else is acknowledged and ignored.
     app.event(_ANYTHING)(boundary.ignore)
@@ -86,6 +89,34 @@ def register(
     app.shortcut(_ANYTHING)(boundary.ignore)
     app.view_submission(_ANYTHING)(boundary.ignore)
     app.view_closed(_ANYTHING)(boundary.ignore)
+
+
+def _register_alerts(app: AsyncApp, boundary: ErrorBoundary, actions: BotActions) -> None:
+    """Register what subscriptions to alerts need."""
+    alerts, channels = actions.alerts, Channels(actions.alerts)
+    app.action(ids.SUBSCRIBE_ALERTS)(
+        boundary.listener_for(alerts.open_subscribe_form, Action.SUBSCRIBE)
+    )
+    app.action(ids.EDIT_ALERTS)(boundary.listener_for(alerts.open_edit_form, Action.SUBSCRIBE))
+    app.action(ids.UNSUBSCRIBE_ALERTS)(
+        boundary.listener_for(alerts.unsubscribe_listed, Action.SUBSCRIBE)
+    )
+    app.view_submission(ids.ALERT_FORM)(
+        boundary.form_listener_for(alerts.submit_form, Action.SUBSCRIBE)
+    )
+    app.event("member_joined_channel")(
+        boundary.listener_for(channels.joined, Action.VIEW, is_quiet=_always_quiet)
+    )
+    for event, handler in {
+        "channel_archive": channels.archived,
+        "group_archive": channels.archived,
+        "channel_deleted": channels.deleted,
+        "group_deleted": channels.deleted,
+        "channel_left": channels.left,
+        "group_left": channels.left,
+        "member_left_channel": channels.left,
+    }.items():
+        app.event(event)(boundary.event_listener_for(handler))
 
 
 def _always_quiet(_: SlackRequest) -> bool:

@@ -45,6 +45,9 @@ ADVICE: AdviceTable = MappingProxyType(
         "bad_bulk_kill": "Ask again, for example with `/workflow kill --all mine`.",
         "not_run_ids": "This form is broken: close it and type the command again.",
         "unstorable": None,
+        "bad_subscription": "`/workflow help alerts` explains the settings.",
+        "bad_quiet_hours": None,
+        "bad_snooze": "For example `/workflow alerts mute 2h`.",
         # API tokens are made and used elsewhere.
         "bad_token": None,
         "token_exists": None,
@@ -60,6 +63,8 @@ ADVICE: AdviceTable = MappingProxyType(
         "termination_not_found": "`/workflow list live` shows what runs.",
         "unknown_workflow": "`/workflow workflows` describes them.",
         "missing_branch": None,
+        "alert_not_found": None,
+        "subscription_not_found": "`/workflow alerts list` shows those of a channel.",
         # Permissions.
         "forbidden": None,
         "not_allowed": lambda error: "" if error.is_foreign else _ASK_ADMIN_FOR_ROLE,
@@ -70,6 +75,8 @@ ADVICE: AdviceTable = MappingProxyType(
         "already_requested": _SHOWS_RUN,
         "illegal_transition": _SHOWS_RUN,
         "illegal_phase": None,
+        "subscription_fixed": None,
+        "too_many_subscriptions": "`/workflow alerts list` shows them.",
         "session_busy": (
             "Wait until it ends, or stop it with `/workflow kill {error.live_run_id}`."
         ),

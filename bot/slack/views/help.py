@@ -10,6 +10,7 @@ from bot.slack import text
 from bot.slack.commands.command import Subcommand
 from bot.slack.commands.flags import FLAGS
 from bot.slack.views import blocks
+from bot.slack.views.alerts.help import alert_help_blocks
 from bot.slack.views.message import Block, Message
 
 
@@ -55,6 +56,13 @@ HELP_ENTRIES: Mapping[Subcommand, HelpEntry] = MappingProxyType(
             description="continues an ended run from its newest leg: same conversation, same "
             "workspace, with the turns that it had left and `+turns` more.",
             example="continue run_0a1b2c3d4e5f +20 and update the docs",
+        ),
+        Subcommand.ALERTS: HelpEntry(
+            usage="alerts [subscribe|list|edit|mute|unsubscribe|test]",
+            description="tells this channel of what goes wrong; alone it lists its subscriptions, "
+            "or opens a form if there are none.",
+            example="alerts subscribe failed stalled workflow=implement mention=@oncall "
+            "quiet=22:00-07:00",
         ),
         Subcommand.STATS: HelpEntry(
             usage="stats [24h|7d|30d]",
@@ -153,6 +161,8 @@ def _topic_message(subcommand: Subcommand) -> Message:
                 "lone `--` before it."
             )
         )
+    if subcommand is Subcommand.ALERTS:
+        drawn += alert_help_blocks()
     drawn.append(blocks.context(_THREAD_HELP))
     return Message(text=f"Help on /workflow {subcommand}", blocks=tuple(drawn))
 

@@ -42,6 +42,15 @@ class SubscriptionService:
     context: ServiceContext
     catalog: Catalog
 
+    async def require_subscribe(self, *, by: Actor) -> None:
+        """Check that somebody may subscribe channels, before they are asked what to.
+
+        Raises:
+            NotAllowed: If they may not.
+        """
+        async with self.context.transaction():
+            require_permission(by, Action.SUBSCRIBE)
+
     async def of_channel(self, place: Place, *, by: Actor) -> list[Subscription]:
         """The subscriptions of a channel, oldest first.
 

@@ -69,7 +69,9 @@ class AlertService:
                 alerts=tuple(alerts),
                 events=await history.of_alerts(session, [alert.id for alert in alerts]),
                 runs={one.run.id: one for one in listed},
+                told_at={one.alert_id: one.told_at or group.opened_at for one in told},
                 broadcasts=subscription is not None and subscription.broadcasts,
+                time_zone="UTC" if subscription is None else subscription.time_zone,
             )
 
     async def page(

@@ -23,6 +23,7 @@ class Delivery:
     Attributes:
         group_id: The message in which it is told; `None` if it is not, or not yet.
         held_until: The end of the quiet hours that hold it back.
+        told_at: When it came into its message; only read.
     """
 
     alert_id: UUID
@@ -32,6 +33,7 @@ class Delivery:
     group_id: UUID | None = None
     subscription_id: UUID | None = None
     held_until: datetime | None = None
+    told_at: datetime | None = None
 
 
 async def add(session: AsyncSession, deliveries: Sequence[Delivery], *, now: datetime) -> None:
@@ -185,4 +187,5 @@ def _to_delivery(row: AlertDeliveryRow) -> Delivery:
         group_id=row.group_id,
         subscription_id=row.subscription_id,
         held_until=row.held_until,
+        told_at=row.created_at,
     )

@@ -230,6 +230,7 @@ def _slack_service(
             stats=backend.stats,
             fleet=backend.fleet,
             threads=backend.threads,
+            alerts=backend.alerts,
             drawables=backend.drawables,
             inbox=backend.intake,
             people=backend.people,

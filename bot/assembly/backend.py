@@ -18,6 +18,7 @@ from core.agent.definitions.check import check_definitions
 from core.domain.errors import Unavailable
 from core.domain.meter import NO_METER, Meter
 from core.private_files import make_home_private
+from core.services.alerts.alerts import AlertService
 from core.services.audit import AuditService
 from core.services.context import ServiceContext
 from core.services.drawables import DrawableService
@@ -74,6 +75,7 @@ class Backend:
     fleet: FleetService
     feed: FeedService
     threads: ThreadService
+    alerts: AlertService
     drawables: DrawableService
     intake: IntakeService
     people: PeopleService
@@ -197,6 +199,7 @@ async def open_backend(
             fleet=FleetService(work),
             feed=feed,
             threads=ThreadService(work),
+            alerts=AlertService(work),
             drawables=DrawableService(work, feed),
             intake=IntakeService(work),
             people=PeopleService(work),

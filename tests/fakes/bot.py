@@ -93,6 +93,7 @@ async def open_bot(
                     stats=services,
                     fleet=services,
                     threads=services,
+                    alerts=services.alerts,
                     drawables=services,
                     inbox=services,
                     people=services,

@@ -78,6 +78,7 @@ async def open_target(sandbox: Sandbox, backend: Backend) -> AsyncIterator[Targe
                     stats=backend.stats,
                     fleet=backend.fleet,
                     threads=backend.threads,
+                    alerts=backend.alerts,
                     drawables=backend.drawables,
                     inbox=backend.intake,
                     people=backend.people,

@@ -17,7 +17,7 @@ MAX_BUTTONS = 3
 def run_buttons(snapshot: RunSnapshot) -> list[Block]:
     """The buttons that apply to a run now; a button that can only fail is left out."""
     run = snapshot.run
-    applicable = _live_buttons(snapshot) if run.is_live else continue_buttons(run)
+    applicable = live_buttons(snapshot) if run.is_live else continue_buttons(run)
     details = blocks.button("Details", action_id=ids.DETAILS, value=run.run_id)
     return _folded([*applicable, details])
 
@@ -36,7 +36,8 @@ def _folded(buttons: list[Block]) -> list[Block]:
     return [*shown, blocks.overflow(ids.CARD_MENU, options)]
 
 
-def _live_buttons(snapshot: RunSnapshot) -> list[Block]:
+def live_buttons(snapshot: RunSnapshot) -> list[Block]:
+    """The buttons that stop a live run, at most one; none if that can only fail."""
     run, kill = snapshot.run, snapshot.termination
     if run.kill_requested_at is None:
         return [_kill_button(snapshot)]

@@ -28,6 +28,8 @@ from core.domain.runs.step import Step, StepStatus
 
 # Only the owner may be mentioned, and only by an id that Slack could have given.
 _MENTION = re.compile(r"<!(?!date\^)|<@(?!U0ADA>)")
+# A run's id, a command, or the id of a message about alerts.
+_BUTTON_VALUE = re.compile(r"run_|kill |continue |[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}\Z")
 _SNAPSHOTS_DIR = Path(__file__).parent / "snapshots"
 MAX_BUTTONS = 3
 NOW = datetime(2026, 11, 21, 3, 14, 7, tzinfo=UTC)
@@ -209,8 +211,8 @@ def problems_of(message: Message) -> list[str]:
         kind, text = element.get("type"), element.get("text")
         if kind == "plain_text" and element["emoji"] is not False:
             found.append("emoji in plain text")
-        if kind == "button" and not element["value"].startswith(("run_", "kill ", "continue ")):
-            found.append("neither a run id nor a command in a button")
+        if kind == "button" and not _BUTTON_VALUE.match(element["value"]):
+            found.append("neither an id nor a command in a button")
         if kind in {"mrkdwn", "markdown"} and isinstance(text, str) and _MENTION.search(text):
             found.append(f"calls people: {text[:80]!r}")
     rows = [block["elements"] for block in message.blocks if block["type"] == "actions"]

@@ -113,15 +113,22 @@ def rough_plural(number: int, one: str, many: str) -> str:
     return f"{rough_count(number)} {one if number == 1 else many}"
 
 
-def spent_of(cost: Decimal, limit: Decimal) -> str:
-    """What is used of a limit, in steps of 5 %: `over 85 % of $10.00`, `$10.00 of $10.00`."""
-    if limit <= 0:
-        return money.dollars(cost)
+def over_share(cost: Decimal, limit: Decimal) -> str:
+    """The share of a limit that is spent, in steps of 5 %: `over 85 %`, `100 %`."""
+    percent, is_exact = _rounded_share(cost, limit)
+    return f"{'' if is_exact else 'over '}{percent:,} %"
+
+
+def over_amount(cost: Decimal, limit: Decimal) -> str:
+    """A cost in steps of 5 % of a limit that is above 0: `over $11.00`."""
+    percent, is_exact = _rounded_share(cost, limit)
+    return f"{'' if is_exact else 'over '}{money.dollars(limit * percent / 100)}"
+
+
+def _rounded_share(cost: Decimal, limit: Decimal) -> tuple[int, bool]:
+    """The share in percent, rounded down, and whether it is exact."""
     percent = int(cost / limit * 100) // 5 * 5
-    exact = cost * 100 == percent * limit
-    if percent < 10:
-        return f"{money.dollars(cost)} of {money.dollars(limit)}"
-    return f"{'' if exact else 'over '}{percent:,} % of {money.dollars(limit)}"
+    return percent, cost * 100 == percent * limit
 
 
 def usage_words(evidence: Evidence) -> str:

@@ -15,13 +15,12 @@ def worker_lost(told: Telling) -> str:
     heard = evidence.time("last_heard_at") or told.alert.opened_at
     machine = evidence.text("machine")
     where = f" on {markup.code(machine, _NAME_LIMIT)}" if machine is not None else ""
-    runs = evidence.count("live_runs")
-    has_runs = (
-        f"; it {told.verb('executes', 'executed')} {counts.plural(runs, 'run')}" if runs else ""
-    )
+    runs = evidence.count("live_runs") or 0
+    are = told.verb("is", "was") if runs == 1 else told.verb("are", "were")
+    has_runs = f"; {counts.plural(runs, 'run')} {are} still assigned to it" if runs else ""
     return (
-        f"the worker{where} {told.verb('was', 'had been')} last heard of at {told.at(heard)} "
-        f"({told.lasting(heard)} {told.verb('ago', 'before')}){has_runs}"
+        f"the worker{where} was last heard of at {told.at(heard)}{told.so_far(heard, ' ago')}"
+        f"{has_runs}"
     )
 
 
@@ -32,14 +31,9 @@ def no_worker(told: Telling) -> str:
     waiting = f"{_waiting(told, pending)}, and " if pending else ""
     if heard is None:
         since = told.alert.opened_at
-        return (
-            f"{waiting}no worker {told.verb('has been', 'had been')} started since "
-            f"{told.at(since)} ({told.lasting(since)})"
-        )
-    return (
-        f"{waiting}no worker {told.verb('was', 'had been')} heard of since {told.at(heard)} "
-        f"({told.lasting(heard)})"
-    )
+        has = told.verb("has been", "was")
+        return f"{waiting}no worker {has} started since {told.at(since)}{told.so_far(since)}"
+    return f"{waiting}no worker was heard of since {told.at(heard)}{told.so_far(heard)}"
 
 
 def kill_unconfirmed(told: Telling) -> str:
@@ -47,8 +41,7 @@ def kill_unconfirmed(told: Telling) -> str:
     survivors, machine = told.evidence.count("survivors"), told.evidence.text("machine")
     where = f" on {told.markup.code(machine, _NAME_LIMIT)}" if machine is not None else ""
     since = told.alert.opened_at
-    ago = f"{told.lasting(since)} {told.verb('ago', 'before')}"
-    asked = f"the kill was requested at {told.at(since)} ({ago})"
+    asked = f"the kill was requested at {told.at(since)}{told.so_far(since, ' ago')}"
     if survivors:
         alive = told.verb("is", "was") if survivors == 1 else told.verb("are", "were")
         processes = counts.plural(survivors, "process", "processes")
@@ -61,8 +54,8 @@ def queue_backlog(told: Telling) -> str:
     pending = told.evidence.count("pending") or 0
     oldest = told.evidence.time("oldest_at") or told.alert.opened_at
     return (
-        f"{_waiting(told, pending)} for a free slot, the oldest since {told.at(oldest)} "
-        f"({told.lasting(oldest)})"
+        f"{_waiting(told, pending)} for a free slot, the oldest since {told.at(oldest)}"
+        f"{told.so_far(oldest)}"
     )
 
 
@@ -76,7 +69,7 @@ def slack_trouble(told: Telling) -> str:
         told.verb("messages are behind", "messages were behind"),
     )
     gone = f"; {counts.plural(refused, 'message')} refused for good today" if refused else ""
-    return f"{behind} since {told.at(since)} ({told.lasting(since)}){gone}"
+    return f"{behind} since {told.at(since)}{told.so_far(since)}{gone}"
 
 
 def _waiting(told: Telling, pending: int) -> str:

@@ -7,7 +7,7 @@ from types import MappingProxyType
 
 from bot.words import counts, times
 from bot.words.alerts.figures import Evidence, moment
-from bot.words.alerts.states import RESOLUTION_WORDS
+from bot.words.alerts.states import RESOLUTION_WORDS, began_at
 from bot.words.alerts.titles import SEVERITY_WORDS
 from bot.words.markup import Markup
 from core.domain.alerts.episode import Episode, Resolution
@@ -91,7 +91,7 @@ def _still_fine(event: AlertEventRecord, _: Episode, markup: Markup) -> str:
 def _resolved(event: AlertEventRecord, alert: Episode, _: Markup) -> str:
     stored = event.data.get("resolution")
     resolution = next((one for one in Resolution if one.value == stored), Resolution.RECOVERED)
-    took = times.duration(event.at - alert.opened_at)
+    took = times.duration(event.at - began_at(alert))
     return RESOLUTION_WORDS[resolution].format(took=took) or "told"
 
 

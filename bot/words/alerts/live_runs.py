@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from bot.words import counts, money, times
-from bot.words.alerts.figures import spent_of
+from bot.words import money, times
+from bot.words.alerts.figures import over_amount, over_share
 from bot.words.alerts.telling import Telling
 from core.domain.runs.awaited import AwaitedKind
 from core.domain.runs.run import WaitingOn
@@ -51,24 +51,21 @@ def budget(told: Telling) -> str:
             f"it stopped at its budget and is not finished: {money.dollars(cost)} of "
             f"{money.dollars(limit)}; its work is kept"
         )
-    if cost is None or limit is None:
+    if cost is None or limit is None or limit <= 0:
         return f"it {told.verb('has', 'had')} used most of its budget"
-    used = (
-        f"{money.dollars(cost)} of {money.dollars(limit)}"
-        if told.is_over
-        else spent_of(cost, limit)
-    )
-    return f"it {told.verb('has', 'had')} used {used}, its budget"
+    if told.is_over:
+        return f"it had used {money.dollars(cost)} of its budget of {money.dollars(limit)}"
+    return f"it has used {over_share(cost, limit)} of its budget of {money.dollars(limit)}"
 
 
 def cost(told: Telling) -> str:
     """What a run costs, against the limit from which on it is told."""
     spent, limit = told.evidence.dollars("cost_usd"), told.evidence.dollars("limit_usd")
-    if spent is None or limit is None:
+    if spent is None or limit is None or limit <= 0:
         return f"it {told.verb('costs', 'cost')} more than the limit of the alerts"
-    if told.is_over:
-        return f"it cost {money.dollars(spent)}; alerts come from {money.dollars(limit)} on"
-    return f"it has cost {spent_of(spent, limit)}, from which on alerts come"
+    so_far = money.dollars(spent) if told.is_over else f"{over_amount(spent, limit)} so far"
+    had = told.verb("has", "had")
+    return f"it {had} cost {so_far}; alerts come from {money.dollars(limit)} on"
 
 
 def stalled(told: Telling) -> str:
@@ -95,11 +92,10 @@ def stalled(told: Telling) -> str:
 
 def long_running(told: Telling) -> str:
     """For how long a run works."""
-    turns, limit = told.evidence.count("turns"), told.evidence.duration("limit_seconds")
-    done = f", {counts.plural(turns, 'turn')} when it was told" if turns else ""
+    limit = told.evidence.duration("limit_seconds")
     usual = f"; alerts come from {times.duration(limit)} on" if limit is not None else ""
     works = told.verb("it has worked for", "it worked for")
-    return f"{works} {told.lasting(told.alert.opened_at)}{done}{usual}"
+    return f"{works} {told.lasting(told.alert.opened_at)}{usual}"
 
 
 def waiting(told: Telling) -> str:
@@ -107,21 +103,21 @@ def waiting(told: Telling) -> str:
     stored = told.evidence.stored.get("waiting_on")
     what = next((WAITING_PHRASES[one] for one in WaitingOn if one.value == stored), "for a person")
     since = told.alert.opened_at
-    return (
-        f"it {told.verb('has waited', 'waited')} {what} since {told.at(since)} "
-        f"({told.lasting(since)})"
-    )
+    waits = told.verb("has waited", "waited")
+    return f"it {waits} {what} since {told.at(since)}{told.so_far(since)}"
 
 
 def _signs(told: Telling) -> str:
     """The last sign of life of a tool call's programs."""
     output, busy = told.evidence.time("output_at"), told.evidence.time("busy_at")
     if output is not None and (busy is None or output >= busy):
-        grew = told.verb("its output grew", "its output had grown")
-        return f"{grew} {told.lasting(output)} {told.verb('ago', 'before')}"
+        if told.is_over:
+            return f"its last output was {told.lasting(output)} old"
+        return f"its output grew {told.lasting(output)} ago"
     if busy is not None:
-        used = told.verb("its programs used the processor", "its programs had used the processor")
-        return f"{used} {told.lasting(busy)} {told.verb('ago', 'before')}"
+        if told.is_over:
+            return f"its programs had done nothing for {told.lasting(busy)}"
+        return f"its programs last used the processor {told.lasting(busy)} ago"
     return told.verb(
         "it has written nothing, and its programs do nothing",
         "it had written nothing, and its programs did nothing",

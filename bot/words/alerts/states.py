@@ -10,6 +10,7 @@ from bot.words import times
 from bot.words.alerts.figures import moment
 from bot.words.markup import Markup
 from core.domain.alerts.episode import AlertState, Episode, Resolution
+from core.domain.alerts.kinds import AlertKind
 
 _NAME_LIMIT = 60
 
@@ -71,8 +72,17 @@ def ended_words(alert: Episode) -> str:
     if alert.resolved_at is None:
         return ""
     resolution = alert.resolution or Resolution.RECOVERED
-    took = times.duration(alert.resolved_at - alert.opened_at)
+    took = times.duration(alert.resolved_at - began_at(alert))
     return RESOLUTION_WORDS[resolution].format(took=took)
+
+
+def began_at(alert: Episode) -> datetime:
+    """Since when it is as the alert tells.
+
+    Of a cost that is when it was told: its condition counts from the start of the run.
+    """
+    is_cost = alert.kind in {AlertKind.BUDGET, AlertKind.COST}
+    return alert.fired_at if is_cost and alert.fired_at is not None else alert.opened_at
 
 
 def ended_icon(alert: Episode) -> str:

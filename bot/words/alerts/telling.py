@@ -39,6 +39,10 @@ class Telling:
         length = self.now - since
         return times.duration(length) if self.is_over else rough(length)
 
+    def so_far(self, since: datetime, suffix: str = "") -> str:
+        """The same in brackets while it lasts; afterwards the state says how long it took."""
+        return "" if self.is_over else f" ({self.lasting(since)}{suffix})"
+
     def at(self, at: datetime) -> str:
         """A moment near to now."""
         return moment(at, self.now, self.markup)

@@ -140,7 +140,7 @@ def group_title(group: AlertGroup, number: int) -> str:
     if group.type is GroupType.QUIET:
         return f"{counts.plural(number, 'alert')} during quiet hours"
     if group.type is GroupType.SUMMARY or group.kind is None:
-        return f"{counts.plural(number, 'more alert')} than this channel gets one by one"
+        return counts.plural(number, "further alert")
     return counted(group.kind, number)
 
 

@@ -14,6 +14,7 @@ from bot.slack.views import blocks
 from bot.slack.views.message import Block
 from bot.slack.views.runs.continue_buttons import continue_buttons
 from bot.slack.views.thread.buttons import live_buttons
+from bot.words.kills import WORK_IS_KEPT, owned_run_words
 from core.domain.alerts.episode import Episode
 from core.domain.alerts.kinds import AlertKind
 from core.domain.alerts.message import AlertMessage
@@ -70,7 +71,9 @@ def run_buttons(run: RunSnapshot | None) -> list[Block]:
     if run is None:
         return []
     if run.run.is_live:
-        return live_buttons(run)
+        # Without the cost, with which the message would change all the time.
+        question = f"Stop {owned_run_words(run)}? {WORK_IS_KEPT}"
+        return live_buttons(run, question=question)
     offered = continue_buttons(run.run)
     likely = [button for button in offered if button.get("style") is not None]
     return (likely or offered)[:1]

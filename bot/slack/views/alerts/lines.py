@@ -13,7 +13,7 @@ from bot.slack.views.runs.links import ThreadLinks
 from bot.words.alerts.evidence import evidence_sentence
 from bot.words.alerts.figures import moment
 from bot.words.alerts.remedies import remedy
-from bot.words.alerts.states import ended_icon, state_words
+from bot.words.alerts.states import began_at, ended_icon, state_words
 from bot.words.alerts.titles import SEVERITY_ICONS, alert_title, subject_words
 from bot.words.runs.figures import short_source
 from core.domain.alerts.episode import Episode, Resolution
@@ -53,13 +53,19 @@ class AlertLines:
         """An alert for a notification, with its numbers, and how it ended."""
         kind = text.escape(alert_title(alert))
         state = "" if alert.is_open else self.state(alert)
-        lead = f"{icon_of(alert)} {kind} · {self.subject_name(alert)}: {self.evidence(alert)}"
+        name = f" · {self.subject_name(alert)}" if _has_name(alert) else ""
+        lead = f"{icon_of(alert)} {kind}{name}: {self.evidence(alert)}"
         return f"{lead} {state[:1].upper()}{state[1:]}" if state else lead
+
+    def what(self, alert: Episode) -> str:
+        """What an alert tells, and what it is about."""
+        kind = text.escape(alert_title(alert))
+        return f"{kind} · {self.subject(alert)}" if _has_name(alert) else kind
 
     def title(self, alert: Episode) -> str:
         """The mark of its severity, or of its end; what it tells; and what it is about."""
-        kind = text.escape(alert_title(alert))
-        return f"{icon_of(alert)} *{kind}* · {self.subject(alert)}"
+        kind = f"{icon_of(alert)} *{text.escape(alert_title(alert))}*"
+        return f"{kind} · {self.subject(alert)}" if _has_name(alert) else kind
 
     def evidence(self, alert: Episode) -> str:
         """What is the matter, with its numbers."""
@@ -79,7 +85,8 @@ class AlertLines:
         """
         facts = [
             text.escape(alert_title(alert)) if has_kind else "",
-            self.subject(alert),
+            self.subject(alert) if _has_name(alert) or not has_kind else "",
+            f"at {moment(alert.fired_at, self.now, MRKDWN)}" if has_kind and alert.fired_at else "",
             self.evidence(alert).removesuffix(".") if has_evidence else "",
             self.state(alert),
         ]
@@ -94,7 +101,7 @@ class AlertLines:
             "" if run is None else short_source(run.run, MRKDWN),
             # No mention: it would call the owner to the channel.
             text.one_line(scope.owner_name or "", _NAME_LIMIT),
-            f"since {moment(alert.opened_at, self.now, MRKDWN)}",
+            f"since {moment(began_at(alert), self.now, MRKDWN)}",
             self.state(alert),
         ]
         return " · ".join(fact for fact in facts if fact)
@@ -122,6 +129,11 @@ def icon_of(alert: Episode) -> str:
     if alert.resolution is Resolution.NOTICE:
         return _NOTICE_ICONS.get(alert.kind, SEVERITY_ICONS[alert.severity])
     return ended_icon(alert)
+
+
+def _has_name(alert: Episode) -> bool:
+    """Whether there is more than one of what it is about."""
+    return alert.subject.type not in {SubjectType.FLEET, SubjectType.SLACK}
 
 
 def worst_icon(alerts: Sequence[Episode]) -> str:

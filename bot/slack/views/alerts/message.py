@@ -18,7 +18,7 @@ from bot.slack.views.alerts.replies import replies
 from bot.slack.views.message import Block, Message
 from bot.slack.views.runs.links import NO_LINKS, ThreadLinks
 from bot.words.alerts.titles import counted, group_title
-from core.domain.alerts.delivery import GroupType
+from core.domain.alerts.delivery import QUOTA, GroupType
 from core.domain.alerts.episode import Episode
 from core.domain.alerts.kinds import AlertKind
 from core.domain.alerts.message import AlertMessage
@@ -61,7 +61,9 @@ def _several(lines: AlertLines) -> Message:
     title = f"{worst_icon(message.alerts)} *{group_title(message.group, number)}*"
     if message.group.type is GroupType.SUMMARY:
         listed = _counts_by_kind(message.alerts)
-        listed.append("They were too many to tell each: this channel gets 20 messages an hour.")
+        listed.append(
+            f"A channel gets at most {QUOTA} messages about alerts an hour; these are counted."
+        )
         summary = f"{title}: {', '.join(_kinds(message.alerts))}"
     else:
         listed = _rows(lines)

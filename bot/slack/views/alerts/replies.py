@@ -6,14 +6,13 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 
-from bot.slack import text
 from bot.slack.mrkdwn import MRKDWN
 from bot.slack.views import blocks
 from bot.slack.views.alerts.lines import AlertLines, worst_icon
 from bot.slack.views.message import Message
 from bot.words.alerts.history import EVENT_ICONS, event_line, severity_of
 from bot.words.alerts.states import ended_words
-from bot.words.alerts.titles import SEVERITY_ICONS, SEVERITY_WORDS, alert_title, group_title
+from bot.words.alerts.titles import SEVERITY_ICONS, SEVERITY_WORDS, group_title
 from core.domain.alerts.delivery import GroupType
 from core.domain.alerts.episode import Episode, Resolution
 from core.domain.alerts.history import AlertEvent, AlertEventRecord
@@ -30,7 +29,7 @@ def replies(lines: AlertLines) -> dict[str, Message]:
     """The replies by slot, in the order of posting.
 
     A reply that rings is wanted only while its alert is open: nobody is called to what is over.
-    One that was posted stays, as it was then.
+    One that was posted stays as it was: nothing in it changes later.
     """
     if lines.message.group.type is GroupType.SUMMARY:
         return {}
@@ -104,7 +103,7 @@ def _raised(lines: AlertLines, alert: Episode) -> Iterator[tuple[str, Message]]:
         after = severity_of(event.data.get("to"))
         if event.what is AlertEvent.RAISED and after is not None:
             title = f"{SEVERITY_ICONS[after]} *Now {SEVERITY_WORDS[after]}*"
-            yield f"raised:{event.id}", _ringing(lines, title, [_what(lines, alert)])
+            yield f"raised:{event.id}", _ringing(lines, title, [lines.what(alert)])
 
 
 def _woken(lines: AlertLines, alert: Episode) -> Iterator[tuple[str, Message]]:
@@ -116,12 +115,7 @@ def _woken(lines: AlertLines, alert: Episode) -> Iterator[tuple[str, Message]]:
         is_wanted = event.what is AlertEvent.SNOOZE_ENDED and not is_recovering
         if is_wanted and event.at > _told_at(lines, alert):
             title = f"{EVENT_ICONS[event.what]} *The snooze has ended, and it still lasts*"
-            yield f"woken:{event.id}", _ringing(lines, title, [_what(lines, alert)])
-
-
-def _what(lines: AlertLines, alert: Episode) -> str:
-    """An alert by name; nothing that changes later, so that the reply stays as it was posted."""
-    return f"{text.escape(alert_title(alert))} · {lines.subject(alert)}"
+            yield f"woken:{event.id}", _ringing(lines, title, [lines.what(alert)])
 
 
 def _ringing(lines: AlertLines, title: str, below: list[str]) -> Message:
@@ -142,7 +136,7 @@ def _ended(lines: AlertLines) -> Mapping[str, Message]:
     icon = worst_icon(alerts)
     if len(message.alerts) == 1:
         words = ended_words(alerts[0])
-        line = f"{icon} *{words[:1].upper()}{words[1:]}*: {_what(lines, alerts[0])}"
+        line = f"{icon} *{words[:1].upper()}{words[1:]}*: {lines.what(alerts[0])}"
     else:
         last = max((alert.resolved_at for alert in alerts if alert.resolved_at), default=None)
         at = f" at {MRKDWN.clock_time(last)}" if last is not None else ""

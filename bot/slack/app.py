@@ -11,7 +11,7 @@ from slack_bolt.async_app import AsyncApp
 from slack_bolt.authorization import AuthorizeResult
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.slack.alert_ports import AlertReader, Subscriptions
+from bot.slack.alert_ports import Alerts, Subscriptions
 from bot.slack.client.private_logs import bolt_logger
 from bot.slack.client.ttl_cache import new_cache
 from bot.slack.client.web_api import Slack, is_loopback
@@ -39,6 +39,7 @@ from bot.slack.inbound.intake import Intake
 from bot.slack.inbound.request import SlackRequest
 from bot.slack.inbound.run_linker import RunLinker
 from bot.slack.listeners.actions import BotActions
+from bot.slack.listeners.alert_buttons import AlertButtons
 from bot.slack.listeners.alerts import AlertActions
 from bot.slack.listeners.kills import KillActions
 from bot.slack.listeners.operator_requests import OperatorRequests
@@ -75,7 +76,7 @@ class Services:
     drawables: Drawables
     inbox: Inbox
     people: People
-    alerts: AlertReader
+    alerts: Alerts
     subscriptions: Subscriptions
 
 
@@ -181,6 +182,7 @@ async def open_slack_runtime(
             access=access, answers=answers, intake=intake, background_tasks=background_tasks
         ),
         _actions(slack, installation, services, answers, timing, links=links, policy=policy),
+        AlertButtons(services.alerts, answers, timing.clock),
         hint_cache=new_cache(_HINT_TTL, timing.now),
     )
     try:
@@ -196,7 +198,9 @@ async def open_slack_runtime(
                 services,
                 answers,
                 timing,
-                kinds=drawn_kinds(services.threads, links) if kinds is None else kinds,
+                kinds=drawn_kinds(services.threads, services.alerts, links)
+                if kinds is None
+                else kinds,
             ),
             intake=intake,
             background_tasks=background_tasks,

@@ -31,6 +31,15 @@ DETAILS = "run_details"
 # The menu of a card; the value of its options is `menu_value`.
 CARD_MENU = "run_menu"
 
+# Of messages about alerts.  Their value is the id of the message (`AlertGroup.id`).
+ALERT_ACKNOWLEDGE = "alert_acknowledge"
+ALERT_STILL_FINE = "alert_still_fine"
+ALERT_SNOOZE_1H = "alert_snooze_1h"
+ALERT_SNOOZE_4H = "alert_snooze_4h"
+ALERT_SNOOZE_MORNING = "alert_snooze_morning"
+# The value of its options is `menu_value` with the id of the message.
+ALERT_MENU = "alert_menu"
+
 # Opens the form for a new run; its value says nothing.
 OPEN_RUN_FORM = "run_form_open"
 
@@ -46,12 +55,12 @@ CONTINUE_TURNS: Mapping[str, int] = MappingProxyType(
 
 
 def menu_value(action_id: str, run_id: str) -> str:
-    """The value of a menu's option: the button that it stands for, and the run."""
+    """The value of a menu's option: the button that it stands for, and the value of that."""
     return f"{action_id} {run_id}"
 
 
 def from_menu_value(value: str) -> tuple[str, str]:
-    """The button and the run of a menu's option."""
+    """The button that a menu's option stands for, and its value."""
     action_id, _, run_id = value.partition(" ")
     return action_id, run_id
 
@@ -76,6 +85,7 @@ REFUSAL_ACTIONS = "refusal_actions"
 REQUEST_ACTIONS = "request_actions"
 HOME_ACTIONS = "home_actions"
 ALERTS_ACTIONS = "alerts_actions"
+ALERT_ACTIONS = "alert_actions"
 
 # Input blocks of the modals; Slack attaches an error to the block_id of its field.
 FIELD_WORKFLOW = "workflow"

@@ -15,8 +15,8 @@ ELAPSED_STEP = 15
 _TIME_LIMIT = re.compile(
     r"(?:(?P<h>\d+(?:\.\d+)?)h)?(?:(?P<m>\d+(?:\.\d+)?)m(?:in)?)?(?:(?P<s>\d+)s)?\Z"
 )
-# What programs write: whole numbers of days, hours, minutes and seconds, in this order; at least one
-# of them.  People write more than that, which `parse_duration` reads too.
+# What programs write: whole numbers of days, hours, minutes and seconds, in this order; at least
+# one of them.  People write more than that, which `parse_duration` reads too.
 DURATION_PATTERN = r"^(?=[0-9])([0-9]{1,3}d)?([0-9]{1,4}h)?([0-9]{1,6}m)?([0-9]{1,7}s)?$"
 _YEAR = 366 * _DAY
 _MAX_DURATION_CHARS = 40

@@ -28,6 +28,7 @@ from core.domain.runs.snapshot import CardPlace, PersonalRuns, RunSnapshot, Thre
 from core.domain.runs.stats import KillStats, Period, RunStats, Stats
 from core.domain.workflow import UnknownWorkflow, WorkflowDefinition
 from core.services.context import NotAllowed
+from tests.fakes.alerts import NoAlerts
 from tests.fakes.drawables import FakeDrawables
 from tests.fakes.inbox import FakeInbox
 from tests.limits import limit
@@ -63,6 +64,7 @@ class FakeServices(FakeDrawables, FakeInbox):
     continue_requests: list[ContinueRequest] = field(default_factory=list)
     killed_many: list[BulkKillRequest] = field(default_factory=list)
     refusals: list[tuple[Actor, Action, str]] = field(default_factory=list)
+    alerts: NoAlerts = field(default_factory=NoAlerts)
     is_unreachable: bool = False
     start_delay: float = 0.0
 

@@ -15,6 +15,7 @@ from bot.slack.views import blocks
 from bot.slack.views.message import Content, Message
 from core.domain.actor import Role
 from core.domain.drawables import DrawableId, DrawableKind, DrawablePlace, DrawableRequest
+from tests.fakes.alerts import NoAlerts
 from tests.fakes.bot import open_bot
 from tests.fakes.services import FakeServices
 from tests.fakes.threads import bot_messages, bot_replies_below, bot_texts, new_run, slot_counts
@@ -62,12 +63,12 @@ def request_lunch(day: str) -> DrawableRequest:
 
 
 def test_every_kind_of_the_program_has_a_line_in_the_table() -> None:
-    assert set(drawn_kinds(FakeServices())) == set(DrawableKind)
+    assert set(drawn_kinds(FakeServices(), NoAlerts())) == set(DrawableKind)
 
 
 async def test_a_new_kind_is_drawn_with_all_that_the_others_have(sandbox: Sandbox) -> None:
     services, lunches = FakeServices(), Lunches({"monday": "Soup"})
-    kinds = {**drawn_kinds(services), "lunch": lunch_kind(lunches)}
+    kinds = {**drawn_kinds(services, services.alerts), "lunch": lunch_kind(lunches)}
     monday = DrawableId("lunch", "monday")
     sandbox.faults.add("chat.postMessage", "lost_answer")
     async with open_bot(sandbox, services, kinds=kinds, speed=SPEED):

@@ -235,7 +235,7 @@ async def test_a_reply_that_cannot_be_changed_is_replaced_too(sandbox: Sandbox) 
     )
     drawable = DrawableId("count", "a")
     place = DrawablePlace(team_id=TEAM_ID, channel_id=BUILDS)
-    kinds = {**drawn_kinds(services), "count": kind}
+    kinds = {**drawn_kinds(services, services.alerts), "count": kind}
     async with open_bot(sandbox, services, kinds=kinds, speed=SPEED):
         await services.request(DrawableRequest(drawable=drawable, place=place))
         await services.wait_until(lambda: services.drawn.get(drawable) == 1, what="the reply")

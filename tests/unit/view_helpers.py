@@ -29,7 +29,9 @@ from core.domain.runs.step import Step, StepStatus
 # Only the owner may be mentioned, and only by an id that Slack could have given.
 _MENTION = re.compile(r"<!(?!date\^)|<@(?!U0ADA>)")
 # A run, a command, a row, or a channel.
-_BUTTON_VALUE = re.compile(r"run_|kill |continue |[0-9a-f]{8}-[0-9a-f-]{27}\Z|C[A-Z0-9]+\Z")
+_BUTTON_VALUE = re.compile(
+    r"run_|kill |continue |[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}\Z|C[A-Z0-9]+\Z"
+)
 _SNAPSHOTS_DIR = Path(__file__).parent / "snapshots"
 MAX_BUTTONS = 3
 NOW = datetime(2026, 11, 21, 3, 14, 7, tzinfo=UTC)

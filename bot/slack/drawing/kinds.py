@@ -7,12 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Generic, TypeVar
 
+from bot.slack.alert_ports import Alerts
 from bot.slack.client.rate_limits import Priority
+from bot.slack.drawing.alert_priority import ALERT_REFRESH_GAP, alert_priority
 from bot.slack.drawing.diff import DELETED, ActionKind, DrawAction, is_lost
 from bot.slack.ports import Threads
+from bot.slack.views.alerts.message import ALERT, alert_messages
 from bot.slack.views.home import home_view
 from bot.slack.views.message import Content, HomeView
 from bot.slack.views.owner_notice import owner_notice
@@ -66,6 +69,7 @@ class DrawnKind(Generic[Subject]):
         depends_on: After a change of these kinds, all active drawables of this kind count as
             outdated.  Empty if the desired version rises together with the rows it depends on.
         refresh_method: The Web API method whose spare permits a refresh may use.
+        refresh_gap: The least time between two refreshes of one drawable of this kind.
     """
 
     head: str
@@ -80,12 +84,13 @@ class DrawnKind(Generic[Subject]):
     find_urgent: Callable[[Collection[str]], Awaitable[frozenset[str]]] | None = None
     depends_on: frozenset[ChangeKind] = frozenset()
     refresh_method: str = "chat.update"
+    refresh_gap: timedelta = timedelta(0)
 
 
 DrawnKinds = Mapping[str, DrawnKind[Any]]
 
 
-def drawn_kinds(threads: Threads, links: ThreadLinks = NO_LINKS) -> DrawnKinds:
+def drawn_kinds(threads: Threads, alerts: Alerts, links: ThreadLinks = NO_LINKS) -> DrawnKinds:
     """The table of all kinds that the program draws, by the name of the kind."""
 
     def draw_home(runs: PersonalRuns, now: datetime) -> Mapping[str, Content]:
@@ -118,6 +123,15 @@ def drawn_kinds(threads: Threads, links: ThreadLinks = NO_LINKS) -> DrawnKinds:
             is_live=lambda runs: bool(runs.live),
             depends_on=frozenset({ChangeKind.RUN}),
             refresh_method="views.publish",
+        ),
+        DrawableKind.ALERT: DrawnKind(
+            head=ALERT,
+            read=alerts.message,
+            draw=lambda message, now: alert_messages(message, now, links),
+            priority=alert_priority,
+            is_live=lambda message: message.is_open,
+            find_urgent=alerts.urgent,
+            refresh_gap=ALERT_REFRESH_GAP,
         ),
     }
 

@@ -36,6 +36,8 @@ _RECHECK_SECONDS = 1.0
 _DEPENDENTS_GAP_SECONDS = 3.0
 # The pause of a drawable of which some messages cannot be drawn for long, in seconds.
 _HELD_PAUSE = 5.0
+# The share of its interval by which a refresh may come early.
+_EARLY_REFRESH = 0.1
 # Pauses after failures of one drawable, in seconds.
 _FIRST_BACKOFF = 2.0
 _MAX_BACKOFF = 60.0
@@ -62,8 +64,8 @@ class RedrawLoop:
     refresh_every: timedelta = REFRESH_EVERY
     _tasks: dict[DrawableId, asyncio.Task[None]] = field(default_factory=dict)
     _redraw_after: set[DrawableId] = field(default_factory=set)
-    # In the order in which their elapsed times are refreshed.
-    _live: dict[DrawableId, None] = field(default_factory=dict)
+    # When their elapsed times are refreshed next, by `now`.
+    _live: dict[DrawableId, float] = field(default_factory=dict)
     _backoffs: dict[DrawableId, tuple[float, float]] = field(default_factory=dict)
     _poll_requested: asyncio.Event = field(default_factory=asyncio.Event)
     _pending_changes: set[ChangeKind] = field(default_factory=set)
@@ -185,19 +187,27 @@ class RedrawLoop:
     async def _refresh(self) -> None:
         """Refresh elapsed times while there are spare permits.
 
-        One drawable at a time, in turn: many at once would use up the permits that the next
-        change needs.
+        One at a time, the longest due first: many would use up the next change's permits.
         """
         while True:
-            await self.sleep(self.refresh_every.total_seconds() / max(len(self._live), 1))
-            drawable = next(iter(self._live), None)
-            if drawable is None:
+            rate = sum(1 / self._refresh_seconds(drawable) for drawable in self._live)
+            longest = self.refresh_every.total_seconds()
+            await self.sleep(min(1 / rate, longest) if rate else longest)
+            if not self._live:
                 continue
+            drawable = min(self._live, key=lambda one: self._live[one])
+            every = self._refresh_seconds(drawable)
+            # Sleeps end a little early or late; a whole further turn would be too much.
+            is_due = self._live[drawable] - self.now() <= every * _EARLY_REFRESH
             method = self.drawing.kinds[drawable.kind].refresh_method
-            if self.drawing.rate_limiter.has_spare_capacity(method):
-                # To the end of the queue.
-                self._live[drawable] = self._live.pop(drawable)
+            if is_due and self.drawing.rate_limiter.has_spare_capacity(method):
+                self._live[drawable] = self.now() + every
                 self._request_draw(drawable, is_idle=True)
+
+    def _refresh_seconds(self, drawable: DrawableId) -> float:
+        """How often a live drawable is refreshed."""
+        gap = self.drawing.kinds[drawable.kind].refresh_gap
+        return max(self.refresh_every, gap).total_seconds()
 
     async def _recheck_loop(self) -> None:
         """Request a drawing of each drawable with uncertain writes that are due."""
@@ -267,7 +277,7 @@ class RedrawLoop:
 
     def _set_live(self, drawable: DrawableId, *, is_live: bool) -> None:
         if is_live:
-            self._live.setdefault(drawable)
+            self._live.setdefault(drawable, self.now())
         else:
             self._live.pop(drawable, None)
 

@@ -130,7 +130,8 @@ class Sender:
             thread_ts=action.thread_ts,
             version=version,
             # The channel still shows the old card: the new one, in its thread, is shown there too.
-            is_broadcast=action.slot == scene.kind.head and replaced is not None,
+            is_broadcast=(action.slot == scene.kind.head and replaced is not None)
+            or (isinstance(action.message, Message) and action.message.is_broadcast),
         )
         if action.kind in {ActionKind.UPDATE, ActionKind.PUBLISH}:
             self.updated_at[scene.drawable.id, action.slot] = self.now()

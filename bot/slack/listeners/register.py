@@ -11,6 +11,7 @@ from bot.slack import ids
 from bot.slack.inbound.error_boundary import ErrorBoundary
 from bot.slack.inbound.request import SlackRequest
 from bot.slack.listeners.actions import BotActions
+from bot.slack.listeners.alert_buttons import AlertButtons
 from bot.slack.listeners.buttons import Buttons
 from bot.slack.listeners.channels import Channels
 from bot.slack.listeners.forms import Forms
@@ -23,7 +24,12 @@ _ANYTHING = re.compile(r"[\s\S]*")
 
 
 def register(
-    app: AsyncApp, boundary: ErrorBoundary, actions: BotActions, *, hint_cache: TTLCache[str, bool]
+    app: AsyncApp,
+    boundary: ErrorBoundary,
+    actions: BotActions,
+    alerts: AlertButtons,
+    *,
+    hint_cache: TTLCache[str, bool],
 ) -> None:
     """Register all listeners; Bolt runs the first one that matches.
 
@@ -55,6 +61,13 @@ def register(
     app.action(ids.DETAILS)(boundary.listener_for(buttons.open_details, Action.VIEW))
     # The services check what the chosen act needs.
     app.action(ids.CARD_MENU)(boundary.listener_for(buttons.choose, Action.VIEW))
+
+    for action_id, handler in (
+        (ids.ALERT_ACKNOWLEDGE, alerts.acknowledge),
+        (ids.ALERT_STILL_FINE, alerts.still_fine),
+        (ids.ALERT_MENU, alerts.choose),
+    ):
+        app.action(action_id)(boundary.listener_for(handler, Action.ACKNOWLEDGE))
 
     app.view_submission(ids.RUN_FORM)(boundary.form_listener_for(forms.start, Action.START))
     app.view_submission(ids.CONTINUE_FORM)(

@@ -16,10 +16,13 @@ class Message:
     Attributes:
         text: The text for notifications and screen readers, in mrkdwn.
         blocks: The visible content.
+        is_broadcast: Whether a reply is shown in the channel too; it only counts when the message
+            is posted.
     """
 
     text: str
     blocks: tuple[Block, ...]
+    is_broadcast: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

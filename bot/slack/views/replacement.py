@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from bot.slack.views import blocks
 from bot.slack.views.message import Block, Message
 
@@ -13,7 +15,7 @@ def with_replacement_note(message: Message, *, link: str | None) -> Message:
     """A message with a line that says that it replaces an earlier one."""
     earlier = f"<{link}|the first one>" if link else "an earlier one"
     note = blocks.context(f"♻️ I can no longer change {earlier}; this is the current message.")
-    return Message(text=message.text, blocks=(*message.blocks, note))
+    return replace(message, blocks=(*message.blocks, note))
 
 
 def shorter(message: Message) -> Message:

@@ -31,6 +31,8 @@ MIN_SNOOZE = timedelta(minutes=1)
 MAX_SNOOZE = timedelta(days=7)
 # What "still fine" leaves a silent run; then it is told again if it is still silent.
 STILL_FINE_FOR = timedelta(minutes=30)
+# An event may be missing in a message that was sent so shortly after it.
+UNSHOWN_GRACE = timedelta(seconds=10)
 
 
 @dataclass(frozen=True)
@@ -48,9 +50,8 @@ class AlertService:
         Args:
             group_id: The id of its row in `alert_groups`, which is the key of its drawable.
         """
-        try:
-            found_id = UUID(group_id)
-        except ValueError:
+        found_id = _uuid(group_id)
+        if found_id is None:
             return None
         async with self.context.transaction() as session:
             group = await deliveries.get_group(session, found_id)
@@ -72,8 +73,20 @@ class AlertService:
                 alerts=tuple(alerts),
                 events=await history.of_alerts(session, [alert.id for alert in alerts]),
                 runs={one.run.id: one for one in listed},
+                told_at={one.alert_id: one.told_at or group.opened_at for one in told},
                 broadcasts=subscription is not None and subscription.broadcasts,
+                time_zone="UTC" if subscription is None else subscription.time_zone,
             )
+
+    async def urgent(self, group_ids: Collection[str]) -> frozenset[str]:
+        """Those of the messages in which something happened that is not shown yet.
+
+        It runs at every poll of the drawing, so it is one query for all of them.
+        """
+        known = [known_id for one in group_ids if (known_id := _uuid(one)) is not None]
+        async with self.context.transaction() as session:
+            found = await deliveries.with_unshown_events(session, known, grace=UNSHOWN_GRACE)
+            return frozenset(str(one) for one in found)
 
     async def page(
         self,
@@ -254,3 +267,10 @@ class AlertService:
                 what=what.value,
             ),
         )
+
+
+def _uuid(text: str) -> UUID | None:
+    try:
+        return UUID(text)
+    except ValueError:
+        return None

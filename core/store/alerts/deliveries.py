@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import or_, select, update
+from sqlalchemy import String, cast, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from core.domain.alerts.delivery import AlertGroup, Handling
 from core.domain.alerts.details import ToldChannel
-from core.store.tables.alerts import AlertDeliveryRow, AlertGroupRow
+from core.domain.drawables import DrawableKind
+from core.store.tables.alerts import AlertDeliveryRow, AlertEventRow, AlertGroupRow
+from core.store.tables.slack import SlackMessageRow
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +26,7 @@ class Delivery:
     Attributes:
         group_id: The message in which it is told; `None` if it is not, or not yet.
         held_until: The end of the quiet hours that hold it back.
+        told_at: When it came into its message; only read.
     """
 
     alert_id: UUID
@@ -33,6 +36,7 @@ class Delivery:
     group_id: UUID | None = None
     subscription_id: UUID | None = None
     held_until: datetime | None = None
+    told_at: datetime | None = None
 
 
 async def add(session: AsyncSession, deliveries: Sequence[Delivery], *, now: datetime) -> None:
@@ -168,6 +172,39 @@ async def groups_of(session: AsyncSession, alert_ids: Collection[UUID]) -> list[
     return [group_id for group_id in found if group_id is not None]
 
 
+async def with_unshown_events(
+    session: AsyncSession, group_ids: Collection[UUID], *, grace: timedelta
+) -> list[UUID]:
+    """Those of the messages of whose alerts an event is newer than what Slack was sent last.
+
+    Args:
+        session: An open database session.
+        group_ids: The messages.
+        grace: An event that is older than the message by less than this may be missing in it: it
+            was read before it was sent, and clocks of machines differ.
+    """
+    if not group_ids:
+        return []
+    sent_at = (
+        select(func.max(SlackMessageRow.updated_at))
+        .where(
+            SlackMessageRow.drawable_kind == DrawableKind.ALERT.value,
+            SlackMessageRow.thread_key == cast(AlertDeliveryRow.group_id, String),
+        )
+        .scalar_subquery()
+    )
+    found = await session.scalars(
+        select(AlertDeliveryRow.group_id)
+        .join(AlertEventRow, AlertEventRow.alert_id == AlertDeliveryRow.alert_id)
+        .where(
+            AlertDeliveryRow.group_id.in_(list(group_ids)),
+            or_(sent_at.is_(None), AlertEventRow.at > sent_at - grace),
+        )
+        .distinct()
+    )
+    return [group_id for group_id in found if group_id is not None]
+
+
 async def held_until(
     session: AsyncSession, now: datetime, *, or_of: Collection[UUID] = ()
 ) -> list[Delivery]:
@@ -227,4 +264,5 @@ def _to_delivery(row: AlertDeliveryRow) -> Delivery:
         group_id=row.group_id,
         subscription_id=row.subscription_id,
         held_until=row.held_until,
+        told_at=row.created_at,
     )

@@ -17,7 +17,7 @@ MAX_BUTTONS = 3
 def run_buttons(snapshot: RunSnapshot) -> list[Block]:
     """The buttons that apply to a run now; a button that can only fail is left out."""
     run = snapshot.run
-    applicable = _live_buttons(snapshot) if run.is_live else continue_buttons(run)
+    applicable = live_buttons(snapshot) if run.is_live else continue_buttons(run)
     details = blocks.button("Details", action_id=ids.DETAILS, value=run.run_id)
     return _folded([*applicable, details])
 
@@ -40,17 +40,23 @@ def _folded(buttons: list[Block]) -> list[Block]:
     return [*shown, blocks.overflow(ids.CARD_MENU, options)]
 
 
-def _live_buttons(snapshot: RunSnapshot) -> list[Block]:
+def live_buttons(snapshot: RunSnapshot, *, question: str | None = None) -> list[Block]:
+    """The buttons that stop a live run, at most one; none if that can only fail.
+
+    Args:
+        snapshot: The run.
+        question: What is asked before a kill; `None` for a question with the cost so far.
+    """
     run, kill = snapshot.run, snapshot.termination
     if run.kill_requested_at is None:
-        return [_kill_button(snapshot)]
+        return [_kill_button(snapshot, question or kill_question_words(snapshot))]
     # An unconfirmed kill is retried by force anyway.
     is_forced = kill is not None and (kill.force or is_unconfirmed(kill))
     is_over = kill is not None and kill.phase is Phase.CONFIRMED
     return [] if is_forced or is_over else [_force_button(snapshot)]
 
 
-def _kill_button(snapshot: RunSnapshot) -> Block:
+def _kill_button(snapshot: RunSnapshot, question: str) -> Block:
     run = snapshot.run
     return blocks.button(
         "Kill",
@@ -59,7 +65,7 @@ def _kill_button(snapshot: RunSnapshot) -> Block:
         style="danger",
         confirm=blocks.confirm(
             title=f"Kill this {run.workflow_name} run?",
-            words=kill_question_words(snapshot),
+            words=question,
             yes="Kill it",
             no="Let it run",
         ),

@@ -40,7 +40,9 @@ from bot.slack.listeners.kills import KillActions
 from bot.slack.listeners.operator_requests import OperatorRequests
 from bot.slack.listeners.register import register
 from bot.slack.ports import (
+    NO_DIGESTS,
     BulkKiller,
+    Digests,
     Drawables,
     FleetReader,
     Inbox,
@@ -71,6 +73,7 @@ class Services:
     drawables: Drawables
     inbox: Inbox
     people: People
+    digests: Digests = NO_DIGESTS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -187,7 +190,11 @@ async def open_slack_runtime(
                 services,
                 answers,
                 timing,
-                kinds=drawn_kinds(services.threads, links) if kinds is None else kinds,
+                kinds=(
+                    drawn_kinds(services.threads, links, digests=services.digests)
+                    if kinds is None
+                    else kinds
+                ),
             ),
             intake=intake,
             background_tasks=background_tasks,

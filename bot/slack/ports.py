@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 from core.domain.actor import Action, Actor, Identity, Role
+from core.domain.alerts.digest import Digest
 from core.domain.drawables import (
     Drawable,
     DrawableId,
@@ -281,6 +282,25 @@ class CardFinder(Protocol):
     async def cards(self, run_ids: Collection[str], /) -> Mapping[str, CardPlace]:
         """Where the threads of these runs are, by run id; runs without one are missing."""
         ...
+
+
+class Digests(Protocol):
+    """Reads digests."""
+
+    async def digest(self, key: str) -> Digest | None:
+        """The digest with this id; `None` if there is none."""
+        ...
+
+
+class NoDigests:
+    """There is none."""
+
+    async def digest(self, key: str) -> Digest | None:  # noqa: ARG002 - there is none
+        """Nothing."""
+        return None
+
+
+NO_DIGESTS: Digests = NoDigests()
 
 
 class Threads(CardFinder, Protocol):

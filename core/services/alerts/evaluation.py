@@ -16,6 +16,7 @@ from core.domain.alerts.history import AlertEvent, AlertEventRecord, events_betw
 from core.domain.alerts.limits import AlertLimits
 from core.domain.alerts.subscription import Subscription
 from core.domain.feed import ChangeKind
+from core.domain.meter import NO_METER, Meter
 from core.services.alerts.judging import Judged, conditions_of, judge
 from core.services.alerts.observing import observe
 from core.services.alerts.telling import release_held, tell
@@ -49,11 +50,13 @@ class AlertEvaluation:
     Attributes:
         limits: The team's limits.
         new_id: Makes the ids of rows.
+        meter: Hears of each evaluation.
     """
 
     context: ServiceContext
     limits: AlertLimits = field(default_factory=AlertLimits)
     new_id: Callable[[], UUID] = uuid4
+    meter: Meter = NO_METER
 
     async def evaluate(self) -> Evaluated:
         """Look once, and tell what has changed.
@@ -69,6 +72,7 @@ class AlertEvaluation:
                 return Evaluated(was_free=False)
             now = self.context.clock()
             judged = await self._judge(session, now)
+        self.meter.alerts_evaluated(now)
         fired = [one.after for one in judged if _has_fired(one)]
         for episode in fired:
             log.info(

@@ -19,12 +19,18 @@ from core.store.tables.alerts import AlertRow, alert_values
 from core.store.tables.types import AwareDateTime
 
 _TRY_LOCK = text("SELECT pg_try_advisory_xact_lock(:key)")
+_LOCK = text("SELECT pg_advisory_xact_lock(:key)")
 _IS_OPEN = AlertRow.state.in_(sorted(OPEN_STATES))
 
 
 async def try_lock_evaluation(session: AsyncSession) -> bool:
     """Take the lock of the evaluation until the transaction ends; `False` if another has it."""
     return bool(await session.scalar(_TRY_LOCK, {"key": AdvisoryLock.ALERTS.value}))
+
+
+async def lock_evaluation(session: AsyncSession) -> None:
+    """Wait for the lock of the evaluation, and keep it until the transaction ends."""
+    await session.execute(_LOCK, {"key": AdvisoryLock.ALERTS.value})
 
 
 async def open_episodes(session: AsyncSession) -> list[Episode]:

@@ -16,6 +16,7 @@ from bot.slack.client.ttl_cache import new_cache
 from bot.slack.client.web_api import Slack, is_loopback
 from bot.slack.drawing.drawing import Drawer
 from bot.slack.drawing.finder import MessageFinder
+from bot.slack.drawing.health import HealthReports
 from bot.slack.drawing.kinds import DrawnKinds, drawn_kinds
 from bot.slack.drawing.lag import DrawingLag
 from bot.slack.drawing.lost_channels import LostChannels
@@ -281,12 +282,16 @@ def _redraw_loop(
         clock=timing.clock,
         now=timing.now,
     )
+    lag = DrawingLag(slack.meter, timing.now)
     return RedrawLoop(
         drawables=drawables,
         drawing=drawing,
         team_id=installation.team_id,
         lost_channels=LostChannels(slack, drawables, installation.team_id, timing.sleep),
-        lag=DrawingLag(slack.meter, timing.now),
+        lag=lag,
+        health=HealthReports(
+            drawables, lag, notices, installation.team_id, timing.clock, timing.sleep
+        ),
         now=timing.now,
         sleep=timing.sleep,
         refresh_every=timing.refresh_every,

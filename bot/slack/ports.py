@@ -14,6 +14,7 @@ from core.domain.drawables import (
     Drawable,
     DrawableId,
     DrawableRequest,
+    SlackHealth,
     SlackMessage,
     UncertainWrite,
     UncertainWriteKind,
@@ -238,7 +239,15 @@ class LostChannelStore(Protocol):
         ...
 
 
-class Drawables(UncertainWriteStore, MessageStore, LostChannelStore, Protocol):
+class HealthStore(Protocol):
+    """Stores how far what is shown is behind."""
+
+    async def record_health(self, health: SlackHealth, /) -> None:
+        """Store it; the row of the workspace is replaced."""
+        ...
+
+
+class Drawables(HealthStore, UncertainWriteStore, MessageStore, LostChannelStore, Protocol):
     """The desired and the actual state of each drawable."""
 
     async def outdated(

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from core.domain.feed import Change, ChangeKind, Reset
 from core.domain.runs.run import RunStatus
 from core.services.feed import FeedService
-
-log = logging.getLogger(__name__)
 
 _KINDS = (ChangeKind.RUN, ChangeKind.WORKER)
 _OF_RUNS = frozenset({"kill_requested", *(status.value for status in RunStatus if status.is_final)})
@@ -23,20 +20,15 @@ class AlertHints:
     feed: FeedService
 
     async def __call__(self) -> AsyncIterator[None]:
-        """A hint for each change that can matter; ends if the feed cannot be read.
+        """A hint for each change that can matter.
 
-        What is missed is found by the next tick.
+        Raises:
+            Exception: The error that ended the feed; what is missed is found by the next tick.
         """
-        try:
-            async with self.feed.subscribe(kinds=_KINDS) as subscription:
-                async for item in subscription:
-                    if can_matter(item):
-                        yield None
-        except Exception:
-            log.exception(
-                "alerts are evaluated without hints for a while",
-                extra={"event": "alert_hints.failed"},
-            )
+        async with self.feed.subscribe(kinds=_KINDS) as subscription:
+            async for item in subscription:
+                if can_matter(item):
+                    yield None
 
 
 def can_matter(item: Change | Reset) -> bool:

@@ -107,6 +107,12 @@ def clock_jobs(
             act=housekeeping.delete_expired,
             is_due_at_start=True,
         ),
+        ClockJob(
+            name="delete old alerts",
+            every=DELETE_INTERVAL,
+            act=housekeeping.delete_old_alerts,
+            is_due_at_start=True,
+        ),
         ClockJob(name="admit pending runs", every=ADMISSION_INTERVAL, act=admission.admit_waiting),
     )
 
@@ -175,8 +181,16 @@ async def _call_after_hints(job: ClockJob, hints: Hints) -> None:
 
     async def hear() -> None:
         while True:
-            async for _ in hints():
-                hinted.set()
+            try:
+                async for _ in hints():
+                    hinted.set()
+            except Exception:
+                # The calls at its interval go on.
+                log.exception(
+                    "there are no hints to %s for a while",
+                    job.name,
+                    extra={"event": "job_hints.failed", "job": job.name},
+                )
             await asyncio.sleep(_HINT_RETRY_SECONDS)
 
     async def call() -> None:

@@ -111,6 +111,7 @@ CREATE UNIQUE INDEX uq_alerts_open ON alerts (kind, subject_type, subject_id)
     WHERE state IN ('firing', 'pending', 'recovering')
     """,
     "CREATE INDEX idx_alerts_fired_at ON alerts (fired_at) WHERE fired_at IS NOT NULL",
+    "CREATE INDEX idx_alerts_resolved_at ON alerts (resolved_at) WHERE resolved_at IS NOT NULL",
     "CREATE INDEX idx_alerts_subject ON alerts (kind, subject_type, subject_id, fired_at)",
     "CREATE INDEX idx_alerts_run_id ON alerts (run_id) WHERE run_id IS NOT NULL",
     """

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import Select, and_, func, literal, or_, select, text, tuple_, update
+from sqlalchemy import Select, and_, delete, func, literal, or_, select, text, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -169,9 +169,13 @@ async def page(
     )
 
 
-async def delete_ended(session: AsyncSession, *, before: datetime) -> int:
+async def delete_ended(session: AsyncSession, *, before: datetime, limit: int) -> int:
     """Delete episodes that ended before a time, with what is known of them; returns the number."""
-    result = await session.execute(
-        text("DELETE FROM alerts WHERE resolved_at < :before"), {"before": before}
+    old = select(AlertRow.id).where(AlertRow.resolved_at < before).limit(limit)
+    deleted = await session.scalars(
+        delete(AlertRow)
+        .where(AlertRow.id.in_(old))
+        .returning(AlertRow.id)
+        .execution_options(synchronize_session=False)
     )
-    return int(result.rowcount)  # type: ignore[attr-defined]
+    return len(deleted.all())

@@ -179,7 +179,7 @@ async def measure(*, repetitions: int = 25) -> None:
 
 
 async def _subscribe(bench: BenchEnvironment) -> None:
-    state = bench.sandbox.state
+    state = bench.sandbox.workspace
     members = set(state.channels[BUILDS].members)
     async with bench.database.sessions.begin() as session:
         for number in range(CHANNELS):

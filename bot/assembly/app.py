@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 from sqlalchemy import text
 
+from bot.assembly.alerting import alert_limits, alerting_jobs, subscriptions_sync
 from bot.assembly.backend import Backend, open_backend, slack_credentials, utc_now
 from bot.assembly.bad_setting import BadSetting
 from bot.assembly.database_wait import DatabaseWait
@@ -33,6 +34,7 @@ from bot.web.health import Health, health_routes
 from core.domain.errors import Unavailable
 from core.runner.clock import Clock, clock_jobs
 from core.runner.worker.identity import WorkerIdentity, claimed_identity
+from core.services.alerts.digests import DigestService
 from core.services.housekeeping import HousekeepingService
 from core.store.database.engine import translate_errors
 
@@ -145,6 +147,7 @@ async def serve(
         if serves_slack and (limits := settings.config.limits) is not None:
             caps = limits.caps
             await database_wait.retry_until_reachable(lambda: backend.admission.set_caps(caps))
+        thresholds = alert_limits(backend)
         slack = _slack_service(backend, credentials, counts) if credentials else None
         worker: WorkerRuntime | None = None
         if runs_worker:
@@ -158,7 +161,11 @@ async def serve(
         if slack is not None:
             process.start("slack", slack.run())
             housekeeping = HousekeepingService(backend.context)
-            clock = Clock(housekeeping.leadership, clock_jobs(housekeeping, backend.admission))
+            jobs = (
+                *clock_jobs(housekeeping, backend.admission),
+                *alerting_jobs(backend, thresholds, counts),
+            )
+            clock = Clock(housekeeping.leadership, jobs)
             process.start("clock", clock.run())
         if worker is not None:
             process.start("worker", worker.run())
@@ -235,6 +242,7 @@ def _slack_service(
             people=backend.people,
             alerts=backend.alerts,
             subscriptions=backend.subscriptions,
+            digests=DigestService(backend.context),
         ),
         needed_scopes=bot_scopes(),
         policy=AccessPolicy(
@@ -243,6 +251,7 @@ def _slack_service(
         ),
         timing=Timing(clock=utc_now),
         meter=meter,
+        on_identified=subscriptions_sync(backend),
     )
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pydantic import Field, field_validator, model_validator
 
+from bot.assembly.alert_tables import AlertsTable
 from bot.assembly.config_table import Table
 from bot.assembly.web.tables import ApiTable, MetricsTable, StatusTable
 from core.agent.critical import DEFAULT_PATTERNS, MAX_WAIT, CriticalRules, compile_patterns
@@ -215,10 +216,22 @@ class Config(Table):
     repositories: RepositoriesTable = RepositoriesTable()
     metrics: MetricsTable = MetricsTable()
     status: StatusTable = StatusTable()
+    alerts: AlertsTable = AlertsTable()
 
     @model_validator(mode="after")
     def _shows_runs_where_allowed(self) -> Config:
         channel, allowed = self.api.channel, self.channels.allow
         if channel is not None and allowed is not None and channel not in allowed:
             raise ValueError(f"[api] channel {channel} is not in [channels] allow; add it there")
+        return self
+
+    @model_validator(mode="after")
+    def _tells_alerts_where_allowed(self) -> Config:
+        allowed = self.channels.allow
+        for one in self.alerts.subscriptions:
+            if allowed is not None and one.channel not in allowed:
+                raise ValueError(
+                    f"[[alerts.subscriptions]] channel {one.channel} is not in [channels] allow; "
+                    "add it there"
+                )
         return self

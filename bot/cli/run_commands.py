@@ -84,6 +84,9 @@ def run_workflow(
     priority: Annotated[
         int | None, typer.Option(help="Position in the queue: higher starts earlier, 0 is normal.")
     ] = None,
+    progress: Annotated[
+        str | None, typer.Option(help="Post the progress in Slack this often: 10m, 1h.")
+    ] = None,
     wait: Wait = False,
     as_json: AsJson = False,
 ) -> None:
@@ -101,6 +104,7 @@ def run_workflow(
             timeout=timeout,
             session=session,
             priority=priority,
+            progress=progress,
         )
 
     _perform(lambda acts: acts.start(workflow, body(), waits=wait), as_json=as_json)

@@ -17,6 +17,7 @@ from bot.slack.client.ttl_cache import new_cache
 from bot.slack.client.web_api import Slack, is_loopback
 from bot.slack.drawing.drawing import Drawer
 from bot.slack.drawing.finder import MessageFinder
+from bot.slack.drawing.health import HealthReports
 from bot.slack.drawing.kinds import DrawnKinds, drawn_kinds
 from bot.slack.drawing.lag import DrawingLag
 from bot.slack.drawing.lost_channels import LostChannels
@@ -45,7 +46,9 @@ from bot.slack.listeners.kills import KillActions
 from bot.slack.listeners.operator_requests import OperatorRequests
 from bot.slack.listeners.register import register
 from bot.slack.ports import (
+    NO_DIGESTS,
     BulkKiller,
+    Digests,
     Drawables,
     FleetReader,
     Inbox,
@@ -73,11 +76,12 @@ class Services:
     stats: StatsReader
     fleet: FleetReader
     threads: Threads
+    alerts: Alerts
     drawables: Drawables
     inbox: Inbox
     people: People
-    alerts: Alerts
     subscriptions: Subscriptions
+    digests: Digests = NO_DIGESTS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -198,9 +202,11 @@ async def open_slack_runtime(
                 services,
                 answers,
                 timing,
-                kinds=drawn_kinds(services.threads, services.alerts, links)
-                if kinds is None
-                else kinds,
+                kinds=(
+                    drawn_kinds(services.threads, services.alerts, links, digests=services.digests)
+                    if kinds is None
+                    else kinds
+                ),
             ),
             intake=intake,
             background_tasks=background_tasks,
@@ -297,12 +303,16 @@ def _redraw_loop(
         clock=timing.clock,
         now=timing.now,
     )
+    lag = DrawingLag(slack.meter, timing.now)
     return RedrawLoop(
         drawables=drawables,
         drawing=drawing,
         team_id=installation.team_id,
         lost_channels=LostChannels(slack, drawables, installation.team_id, timing.sleep),
-        lag=DrawingLag(slack.meter, timing.now),
+        lag=lag,
+        health=HealthReports(
+            drawables, lag, notices, installation.team_id, timing.clock, timing.sleep
+        ),
         now=timing.now,
         sleep=timing.sleep,
         refresh_every=timing.refresh_every,

@@ -10,10 +10,12 @@ from typing import Any, Protocol
 from uuid import UUID
 
 from core.domain.actor import Action, Actor, Identity, Role, User
+from core.domain.alerts.digest import Digest
 from core.domain.drawables import (
     Drawable,
     DrawableId,
     DrawableRequest,
+    SlackHealth,
     SlackMessage,
     UncertainWrite,
     UncertainWriteKind,
@@ -242,7 +244,15 @@ class LostChannelStore(Protocol):
         ...
 
 
-class Drawables(UncertainWriteStore, MessageStore, LostChannelStore, Protocol):
+class HealthStore(Protocol):
+    """Stores how far what is shown is behind."""
+
+    async def record_health(self, health: SlackHealth, /) -> None:
+        """Store it; the row of the workspace is replaced."""
+        ...
+
+
+class Drawables(HealthStore, UncertainWriteStore, MessageStore, LostChannelStore, Protocol):
     """The desired and the actual state of each drawable."""
 
     async def outdated(
@@ -286,6 +296,25 @@ class CardFinder(Protocol):
     async def cards(self, run_ids: Collection[str], /) -> Mapping[str, CardPlace]:
         """Where the threads of these runs are, by run id; runs without one are missing."""
         ...
+
+
+class Digests(Protocol):
+    """Reads digests."""
+
+    async def digest(self, key: str) -> Digest | None:
+        """The digest with this id; `None` if there is none."""
+        ...
+
+
+class NoDigests:
+    """There is none."""
+
+    async def digest(self, key: str) -> Digest | None:  # noqa: ARG002 - there is none
+        """Nothing."""
+        return None
+
+
+NO_DIGESTS: Digests = NoDigests()
 
 
 class Threads(CardFinder, Protocol):

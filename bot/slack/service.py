@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Collection
+from collections.abc import Awaitable, Callable, Collection
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -38,6 +38,10 @@ _DRAIN_LIMIT = timedelta(seconds=4)
 _POLL_SECONDS = 0.05
 
 
+async def _nothing(_team_id: str) -> None:
+    """Do nothing at the first contact with Slack."""
+
+
 class SlackNotConnected(Unavailable):
     """What only Slack knows is asked for, and Slack does not answer."""
 
@@ -59,6 +63,7 @@ class SlackService:
         credentials: Tokens and the Web API's address.  With an app token it uses Socket Mode,
             otherwise HTTP through `route`.
         meter: Hears of calls to Slack, and of what was drawn there.
+        on_identified: Called with the id of the workspace, once Slack has told it.
         runtime: Its parts; `None` until Slack has answered for the first time.
     """
 
@@ -68,6 +73,7 @@ class SlackService:
     policy: AccessPolicy
     timing: Timing
     meter: SlackMeter = NO_SLACK_METER
+    on_identified: Callable[[str], Awaitable[None]] = _nothing
     runtime: SlackRuntime | None = None
     _sockets: SocketPool | None = None
     _route: web.RouteDef | None = None
@@ -209,6 +215,9 @@ class SlackService:
     async def _run_tasks(self, runtime: SlackRuntime) -> None:
         async with asyncio.TaskGroup() as group:
             group.create_task(runtime.redraw.run(), name="redraw")
+            group.create_task(
+                _awaited(self.on_identified(runtime.installation.team_id)), name="on identified"
+            )
             group.create_task(runtime.intake.keep_replaying(runtime.app), name="replay")
             group.create_task(
                 runtime.intake.keep_renewing(every=RENEWAL_INTERVAL), name="renew claims"
@@ -233,6 +242,10 @@ class SlackService:
         finally:
             self._sockets = None
             self._receiving_ended.set()
+
+
+async def _awaited(act: Awaitable[None]) -> None:
+    await act
 
 
 def drawing_warnings(notices: Notices) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Protocol
 
 from core.domain.kills.termination import Termination
@@ -28,6 +29,10 @@ class Meter(Protocol):
         """A kill has reached another phase, or has gone back to one after it was unconfirmed."""
         ...
 
+    def alerts_evaluated(self, at: datetime) -> None:
+        """All alerts were evaluated, at this time."""
+        ...
+
 
 class NoMeter:
     """Counts nothing: for commands and tests."""
@@ -39,6 +44,9 @@ class NoMeter:
         """Nothing."""
 
     def kill_advanced(self, kill: Termination) -> None:
+        """Nothing."""
+
+    def alerts_evaluated(self, at: datetime) -> None:
         """Nothing."""
 
 

@@ -14,6 +14,7 @@ from core.domain.drawables import (
     Drawable,
     DrawableId,
     DrawableRequest,
+    SlackHealth,
     SlackMessage,
     UncertainWrite,
     UncertainWriteKind,
@@ -24,7 +25,7 @@ from core.services.feed import FeedService
 from core.store import changes
 from core.store.database import leadership
 from core.store.database.advisory_locks import AdvisoryLock
-from core.store.slack import drawables, slack_messages, uncertain_writes
+from core.store.slack import drawables, slack_health, slack_messages, uncertain_writes
 
 # The poll interval: how long a drawable can stay outdated without a notification.
 _POLL = timedelta(seconds=5)
@@ -60,6 +61,11 @@ class DrawableService:
         """
         async with self.context.transaction() as session:
             return await drawables.get(session, drawable)
+
+    async def record_health(self, health: SlackHealth) -> None:
+        """Store how far what is shown in a workspace is behind."""
+        async with self.context.transaction() as session:
+            await slack_health.save(session, health)
 
     async def save_message(self, message: SlackMessage) -> None:
         """Store the row of a message, before or after a call to Slack."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -45,6 +46,11 @@ _PHASES = text(
 
 async def run_stats(session: AsyncSession, *, since: datetime, until: datetime) -> RunStats:
     """Compute statistics of the runs requested in `[since, until)`."""
+    return await totals_of_runs(session, RunRow.created_at >= since, RunRow.created_at < until)
+
+
+async def totals_of_runs(session: AsyncSession, *conditions: ColumnElement[bool]) -> RunStats:
+    """Compute statistics of the runs that fulfil all conditions."""
     reported = RunRow.cost_source == CostSource.REPORTED
     # A cost without a source counts as estimated.
     estimated = RunRow.cost_source.is_distinct_from(CostSource.REPORTED)
@@ -61,7 +67,7 @@ async def run_stats(session: AsyncSession, *, since: datetime, until: datetime) 
             func.count().filter(is_known & estimated).label("estimated_runs"),
             func.count().filter(~is_known, RunRow.started_at.is_not(None)).label("unknown_runs"),
         )
-        .where(RunRow.created_at >= since, RunRow.created_at < until)
+        .where(*conditions)
         .group_by(RunRow.status, RunRow.stop_reason)
     )
     return _aggregate(list(rows.mappings()))
@@ -69,6 +75,16 @@ async def run_stats(session: AsyncSession, *, since: datetime, until: datetime) 
 
 async def kill_stats(session: AsyncSession, *, since: datetime, until: datetime) -> KillStats:
     """Compute statistics of the kills requested in `[since, until)`."""
+    totals = await totals_of_kills(
+        session, TerminationRow.requested_at >= since, TerminationRow.requested_at < until
+    )
+    phase_rows = await session.execute(_PHASES, {"since": since, "until": until})
+    by_phase = _by_phase({Phase(phase.phase): _quantiles(phase) for phase in phase_rows})
+    return replace(totals, by_phase=by_phase)
+
+
+async def totals_of_kills(session: AsyncSession, *conditions: ColumnElement[bool]) -> KillStats:
+    """Compute statistics of the kills that fulfil all conditions, without those of phases."""
     confirmed = TerminationRow.phase == Phase.CONFIRMED
     was_unconfirmed = TerminationRow.phases.has_key(Phase.UNCONFIRMED.value)
     has_begun = RunRow.started_at.is_not(None)
@@ -96,10 +112,9 @@ async def kill_stats(session: AsyncSession, *, since: datetime, until: datetime)
                 ),
             )
             .join(RunRow, RunRow.id == TerminationRow.run_id)
-            .where(TerminationRow.requested_at >= since, TerminationRow.requested_at < until)
+            .where(*conditions)
         )
     ).one()
-    phase_rows = await session.execute(_PHASES, {"since": since, "until": until})
     return KillStats(
         count=row.all,
         confirmed=row.confirmed,
@@ -108,7 +123,6 @@ async def kill_stats(session: AsyncSession, *, since: datetime, until: datetime)
         before_start=row.before_start,
         survivors=row.survivors,
         overall=_quantiles(row),
-        by_phase=_by_phase({Phase(phase.phase): _quantiles(phase) for phase in phase_rows}),
     )
 
 

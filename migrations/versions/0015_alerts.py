@@ -111,6 +111,7 @@ CREATE UNIQUE INDEX uq_alerts_open ON alerts (kind, subject_type, subject_id)
     WHERE state IN ('firing', 'pending', 'recovering')
     """,
     "CREATE INDEX idx_alerts_fired_at ON alerts (fired_at) WHERE fired_at IS NOT NULL",
+    "CREATE INDEX idx_alerts_resolved_at ON alerts (resolved_at) WHERE resolved_at IS NOT NULL",
     "CREATE INDEX idx_alerts_subject ON alerts (kind, subject_type, subject_id, fired_at)",
     "CREATE INDEX idx_alerts_run_id ON alerts (run_id) WHERE run_id IS NOT NULL",
     """
@@ -234,12 +235,17 @@ UPDATE workflow_runs SET is_end_evaluated = false WHERE status IN ('pending', 'r
 CREATE INDEX idx_workflow_runs_unevaluated ON workflow_runs (created_at)
     WHERE NOT is_end_evaluated
     """,
+    """
+CREATE INDEX idx_workflow_runs_completed_at ON workflow_runs (completed_at)
+    WHERE completed_at IS NOT NULL
+    """,
 )
 _KINDS_OF_CHANGE = """
 ALTER TABLE changes DROP CONSTRAINT valid_change_kind,
     ADD CONSTRAINT valid_change_kind CHECK (kind IN ({kinds}))
 """
 _DOWN = (
+    "DROP INDEX idx_workflow_runs_completed_at",
     "ALTER TABLE workflow_runs DROP COLUMN is_end_evaluated",
     "DROP TABLE run_days",
     "DROP TABLE run_progress_posts",

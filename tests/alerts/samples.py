@@ -167,11 +167,16 @@ CONDITIONS: Mapping[AlertKind, Condition] = MappingProxyType(
                 conditions_of_spending(
                     _live(cost_usd=Decimal("8.6124"), budget_usd=Decimal(10)),
                     cost_limit=Decimal(20),
+                    now=NOW,
                 )
             )
         ),
         AlertKind.COST: next(
-            iter(conditions_of_spending(_live(cost_usd=Decimal("11.34")), cost_limit=Decimal(10)))
+            iter(
+                conditions_of_spending(
+                    _live(cost_usd=Decimal("11.34")), cost_limit=Decimal(10), now=NOW
+                )
+            )
         ),
         AlertKind.STALLED: _stalled(
             AwaitedKind.TOOL,

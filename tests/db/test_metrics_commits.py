@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from uuid import uuid4
 
@@ -40,6 +40,9 @@ class Heard:
 
     def kill_advanced(self, kill: Termination) -> None:
         self.kills.append(kill)
+
+    def alerts_evaluated(self, at: datetime) -> None:
+        raise AssertionError
 
 
 @asynccontextmanager

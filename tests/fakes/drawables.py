@@ -15,6 +15,7 @@ from core.domain.drawables import (
     DrawableKind,
     DrawablePlace,
     DrawableRequest,
+    SlackHealth,
     SlackMessage,
     SlackMessageState,
 )
@@ -32,6 +33,7 @@ class FakeDrawables(FakeUncertainWriteStore, ABC):
     requested: dict[DrawableId, Drawable] = field(default_factory=dict)
     drawn: dict[DrawableId, int] = field(default_factory=dict)
     raised: int = 0
+    healths: list[SlackHealth] = field(default_factory=list)
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
     _watchers: set[asyncio.Event] = field(default_factory=set)
 
@@ -147,6 +149,10 @@ class FakeDrawables(FakeUncertainWriteStore, ABC):
         self.check_reachable()
         lost = (row for row in self.shown.values() if row.error in reasons)
         return list(dict.fromkeys(row.channel_id for row in lost))
+
+    async def record_health(self, health: SlackHealth) -> None:
+        self.check_reachable()
+        self.healths.append(health)
 
     async def retry_lost(self, channel_id: str, *, reasons: Collection[str]) -> int:
         self.check_reachable()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,7 @@ def shown_metrics() -> dict[str, set[str]]:
     counted = CountedMetrics(version="1")
     counted.expect_workflows(["implement"])
     counted.slack_called("chat.update", CallOutcome.OK, 0.1)
+    counted.alerts_evaluated(datetime(2026, 11, 30, tzinfo=UTC))
     state = ProcessState(
         pool=lambda: PoolUse(size=1, in_use=1, idle=1, waiting=1), drawing_lag=lambda: 1.0
     )

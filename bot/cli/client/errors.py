@@ -90,6 +90,7 @@ ARGUMENTS: Mapping[str, str] = MappingProxyType(
         "body.timeout": "--timeout",
         "body.session_name": "--session",
         "body.priority": "--priority",
+        "body.progress_every": "--progress",
         "body.reason": "REASON",
         "path.workflow_name": "WORKFLOW",
         "path.run_id": "RUN",

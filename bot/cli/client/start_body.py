@@ -27,11 +27,12 @@ def start_body(
     timeout: str | None,
     session: str | None,
     priority: int | None,
+    progress: str | None = None,
 ) -> dict[str, Any]:
     """The body of a start; what is not given is the workflow's own, and left out.
 
     Raises:
-        BadArgument: If the task is empty, or the budget or the time limit cannot be read.
+        BadArgument: If the task is empty, or the budget or a duration cannot be read.
     """
     message = words_of(task)
     if message is None:
@@ -43,9 +44,12 @@ def start_body(
         "model": model,
         "max_turns": turns,
         "budget_usd": None if budget is None else _dollars(budget),
-        "timeout": None if timeout is None else _seconds(timeout),
+        "timeout": None if timeout is None else _seconds(timeout, "--timeout", "10s", "30m"),
         "session_name": session,
         "priority": priority,
+        "progress_every": None
+        if progress is None
+        else _seconds(progress, "--progress", "1m", "10m"),
     }
     return {name: value for name, value in given.items() if value is not None}
 
@@ -74,11 +78,11 @@ def _dollars(text: str) -> str:
     return str(Decimal(digits))
 
 
-def _seconds(text: str) -> int:
-    limit = parse_time_limit(text)
-    if limit is None:
+def _seconds(text: str, option: str, least: str, example: str) -> int:
+    length, shortest = parse_time_limit(text), parse_time_limit(least)
+    if length is None or shortest is None or length < shortest:
         raise BadArgument(
-            "--timeout",
-            "needs a duration with its unit, from 10s to 24h, for example --timeout 30m.",
+            option,
+            f"needs a duration with its unit, from {least} to 24h, for example {option} {example}.",
         )
-    return round(limit.total_seconds())
+    return round(length.total_seconds())

@@ -6,6 +6,7 @@
 import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from decimal import Decimal, InvalidOperation
 from difflib import get_close_matches
 from types import MappingProxyType
@@ -15,7 +16,7 @@ from bot.slack.commands.words import WordReader
 from bot.words.texts import clean
 from bot.words.times import parse_time_limit
 from core.domain.errors import BadRequest
-from core.domain.runs.request import MAX_SESSION_NAME_CHARS, PRIORITY_RANGE
+from core.domain.runs.request import MAX_SESSION_NAME_CHARS, MIN_PROGRESS, PRIORITY_RANGE
 from core.domain.workflow import MAX_BUDGET_USD, MAX_TURNS_LIMIT
 
 
@@ -83,6 +84,11 @@ def _parse_priority(text: str) -> int | None:
     if not re.fullmatch(r"[+-]?\d{1,4}", text, re.ASCII) or int(text) not in PRIORITY_RANGE:
         return None
     return int(text)
+
+
+def _parse_progress(text: str) -> timedelta | None:
+    every = parse_time_limit(text)
+    return every if every is not None and every >= MIN_PROGRESS else None
 
 
 def _parse_session(text: str) -> str | None:
@@ -155,6 +161,14 @@ _ALL_FLAGS = (
         expected=f"a whole number from {PRIORITY_RANGE[0]} to {PRIORITY_RANGE[-1]}",
         example="--priority 10",
         help_text="position in the queue: higher starts earlier, 0 is normal",
+    ),
+    Flag(
+        name="progress",
+        field="progress_every",
+        parse=_parse_progress,
+        expected="a duration with its unit, from 1m to 24h",
+        example="--progress 10m",
+        help_text="post the progress in the thread this often, in one message that is updated",
     ),
 )
 FLAGS: Mapping[str, Flag] = MappingProxyType({flag.name: flag for flag in _ALL_FLAGS})

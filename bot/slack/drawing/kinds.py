@@ -14,13 +14,15 @@ from bot.slack.alert_ports import Alerts
 from bot.slack.client.rate_limits import Priority
 from bot.slack.drawing.alert_priority import ALERT_REFRESH_GAP, alert_priority
 from bot.slack.drawing.diff import DELETED, ActionKind, DrawAction, is_lost
-from bot.slack.ports import Threads
+from bot.slack.ports import NO_DIGESTS, Digests, Threads
+from bot.slack.views.alerts.digest import DIGEST, ShownDigest, digest_message
 from bot.slack.views.alerts.message import ALERT, alert_messages
 from bot.slack.views.home import home_view
 from bot.slack.views.message import Content, HomeView
 from bot.slack.views.owner_notice import owner_notice
 from bot.slack.views.runs.links import NO_LINKS, ThreadLinks
 from bot.slack.views.thread.slots import CARD, thread_files, thread_messages
+from core.domain.alerts.digest_figures import DigestFigures
 from core.domain.drawables import (
     DrawableId,
     DrawableKind,
@@ -90,12 +92,26 @@ class DrawnKind(Generic[Subject]):
 DrawnKinds = Mapping[str, DrawnKind[Any]]
 
 
-def drawn_kinds(threads: Threads, alerts: Alerts, links: ThreadLinks = NO_LINKS) -> DrawnKinds:
+def drawn_kinds(
+    threads: Threads,
+    alerts: Alerts,
+    links: ThreadLinks = NO_LINKS,
+    *,
+    digests: Digests = NO_DIGESTS,
+) -> DrawnKinds:
     """The table of all kinds that the program draws, by the name of the kind."""
 
     def draw_home(runs: PersonalRuns, now: datetime) -> Mapping[str, Content]:
         view = home_view(mine=runs.mine, live=runs.live, now=now, links=links)
         return {_HOME: HomeView(view=view)}
+
+    async def read_digest(key: str) -> ShownDigest | None:
+        digest = await digests.digest(key)
+        if digest is None:
+            return None
+        figures = DigestFigures.of_json(digest.figures)
+        cards = await threads.cards([run.run_id for run in figures.slowest])
+        return ShownDigest(digest=digest, figures=figures, cards=cards)
 
     return {
         DrawableKind.THREAD: DrawnKind(
@@ -132,6 +148,12 @@ def drawn_kinds(threads: Threads, alerts: Alerts, links: ThreadLinks = NO_LINKS)
             is_live=lambda message: message.is_open,
             find_urgent=alerts.urgent,
             refresh_gap=ALERT_REFRESH_GAP,
+        ),
+        DrawableKind.DIGEST: DrawnKind(
+            head=DIGEST,
+            read=read_digest,
+            draw=lambda shown, _: {DIGEST: digest_message(shown, links)},
+            priority=lambda _, __, ___: Priority.STEP,
         ),
     }
 

@@ -38,6 +38,11 @@ class DrawingLag:
         self._since.clear()
 
     @property
+    def outdated(self) -> int:
+        """How many drawables are outdated."""
+        return len(self._since)
+
+    @property
     def oldest_seconds(self) -> float:
         """How long the longest outdated drawable has been so; 0 if none is."""
         return self.now() - min(self._since.values()) if self._since else 0.0

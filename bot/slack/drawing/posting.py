@@ -16,8 +16,9 @@ from bot.slack.client.rate_limits import Priority
 from bot.slack.client.refusals import RefusalKind, refusal_kind
 from bot.slack.client.web_api import Slack
 from bot.slack.ports import MessageStore
+from bot.slack.views import blocks
 from bot.slack.views.message import HomeView, Message, TextFile
-from bot.slack.views.replacement import PLAIN_TEXT_LIMIT, shorter
+from bot.slack.views.replacement import PLAIN_TEXT_LIMIT, shorter, without_charts
 from core.domain.drawables import DrawableId, DrawableKind, SlackMessage, SlackMessageState
 
 log = logging.getLogger(__name__)
@@ -75,7 +76,7 @@ class Poster:
 
         The row has the state `SENDING` before the call.  If the response is lost, the state
         stays; the caller must use `MessageFinder.find` before it tries again.  If Slack refuses
-        the content, a plain text is posted instead.
+        the content, it is posted without its charts, if it has any, or as a plain text.
 
         Raises:
             SlackError: As `Slack.call`.
@@ -90,20 +91,24 @@ class Poster:
             "metadata": metadata_of(row),
             **_MESSAGE_DEFAULTS,
         }
-        try:
-            answer = await self.slack.call(
-                "chat.postMessage", has_permit=True, **arguments, **_content(message)
-            )
-        except SlackRefused as error:
-            if refusal_kind(error.name) is not RefusalKind.CONTENT_REFUSED:
-                raise
-            _log_refused_content(row, error)
-            answer = await self.slack.call(
-                "chat.postMessage",
-                priority=Priority.FINAL,
-                **arguments,
-                text=message.text[:PLAIN_TEXT_LIMIT],
-            )
+        has_permit = True
+        answer: Mapping[str, Any] = {}
+        for content in _new_forms(message):
+            try:
+                answer = await self.slack.call(
+                    "chat.postMessage",
+                    priority=Priority.FINAL,
+                    has_permit=has_permit,
+                    **arguments,
+                    **content,
+                )
+                break
+            except SlackRefused as error:
+                is_last = "blocks" not in content
+                if refusal_kind(error.name) is not RefusalKind.CONTENT_REFUSED or is_last:
+                    raise
+                _log_refused_content(row, error)
+                has_permit = False
         return await self._record_shown(row, str(answer.get("ts", "")), content_hash(message), now)
 
     async def upload(
@@ -253,9 +258,23 @@ def _content(message: Message) -> dict[str, Any]:
     return {"text": message.text, "blocks": list(message.blocks)}
 
 
+def _new_forms(message: Message) -> Iterator[dict[str, Any]]:
+    """What to post in turn, until Slack accepts it: the message, without charts, a plain text."""
+    yield from _full_forms(message)
+    yield {"text": message.text[:PLAIN_TEXT_LIMIT]}
+
+
+def _full_forms(message: Message) -> Iterator[dict[str, Any]]:
+    """The message, and the message without charts if it has any."""
+    yield _content(message)
+    if blocks.has_charts(message.blocks):
+        # Not every workspace knows them; the rest says the same in words.
+        yield _content(without_charts(message))
+
+
 def _forms(message: Message) -> Iterator[dict[str, Any]]:
     """What to send in turn, until Slack accepts it: the message, a shorter one, a plain text."""
-    yield _content(message)
+    yield from _full_forms(message)
     yield _content(shorter(message))
     yield {"text": message.text[:PLAIN_TEXT_LIMIT], "blocks": []}
 

@@ -15,6 +15,7 @@ from datetime import timedelta
 from bot.slack.client.errors import SlackError
 from bot.slack.client.rate_limits import Priority
 from bot.slack.drawing.drawing import Drawer, HeldBack
+from bot.slack.drawing.health import HealthReports
 from bot.slack.drawing.lag import DrawingLag
 from bot.slack.drawing.lost_channels import LostChannels
 from bot.slack.drawing.refused import BotBlocked
@@ -49,6 +50,7 @@ class RedrawLoop:
 
     Attributes:
         lag: How long what is shown has been outdated.
+        health: Stores that, for the alert about it.
         team_id: The Slack workspace whose drawables are drawn.
         now: A monotonic clock in seconds.
         refresh_every: How often the elapsed times of each live drawable are refreshed.
@@ -58,6 +60,7 @@ class RedrawLoop:
     drawing: Drawer
     lost_channels: LostChannels
     lag: DrawingLag
+    health: HealthReports
     team_id: str
     now: Callable[[], float]
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
@@ -100,6 +103,7 @@ class RedrawLoop:
                 asyncio.create_task(self._refresh(), name="redraw refresh"),
                 asyncio.create_task(self._recheck_loop(), name="redraw rechecks"),
                 asyncio.create_task(self.lost_channels.keep_checking(), name="redraw channels"),
+                asyncio.create_task(self.health.keep_reporting(), name="redraw health"),
                 asyncio.create_task(_wait_for(lead.lost), name="redraw leadership"),
             ]
             try:

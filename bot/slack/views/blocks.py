@@ -14,6 +14,12 @@ BUTTON_LIMIT = 75
 MAX_FIELDS = 10
 # Slack refuses messages with more than about 11,000 characters in their blocks (undocumented).
 MESSAGE_LIMIT = 8000
+# The block of a chart, of which a message has at most two; slack-sdk does not know it.
+CHART = "data_visualization"
+CHART_TITLE_LIMIT = 50
+CHART_LABEL_LIMIT = 20
+MAX_CATEGORIES = 20
+MAX_SERIES = 6
 
 
 def mrkdwn(escaped: str) -> dict[str, Any]:
@@ -62,6 +68,46 @@ def markdown(safe: str) -> Block:
 def rich_text(elements: Sequence[Block]) -> Block:
     """Text that Slack shows without parsing it (`bot.slack.rich_text`)."""
     return {"type": "rich_text", "elements": list(elements)}
+
+
+def bar_chart(
+    title: str, categories: Sequence[str], series: Mapping[str, Sequence[float]], *, unit: str
+) -> Block:
+    """A bar chart: for each series one value in each category.
+
+    Args:
+        title: What it shows; plain text.
+        categories: The labels of the groups of bars, all different.
+        series: The values by the name of the series, in the order of the categories.
+        unit: What the values are, for the axis.
+    """
+    labels = [texts.plain_line(label, CHART_LABEL_LIMIT) for label in categories[:MAX_CATEGORIES]]
+    return {
+        "type": CHART,
+        "title": texts.plain_line(title, CHART_TITLE_LIMIT),
+        "chart": {
+            "type": "bar",
+            "series": [
+                {
+                    "name": texts.plain_line(name, CHART_LABEL_LIMIT),
+                    "data": [
+                        {"label": label, "value": value}
+                        for label, value in zip(labels, values, strict=False)
+                    ],
+                }
+                for name, values in list(series.items())[:MAX_SERIES]
+            ],
+            "axis_config": {
+                "categories": labels,
+                "y_label": texts.plain_line(unit, CHART_TITLE_LIMIT),
+            },
+        },
+    }
+
+
+def has_charts(drawn: Sequence[Block]) -> bool:
+    """Whether any of these blocks is a chart."""
+    return any(block["type"] == CHART for block in drawn)
 
 
 def divider() -> Block:

@@ -23,3 +23,9 @@ def shorter(message: Message) -> Message:
     kept: list[Block] = [block for block in message.blocks if block["type"] == "actions"]
     summary = blocks.section(message.text[: blocks.SECTION_LIMIT])
     return Message(text=message.text[:PLAIN_TEXT_LIMIT], blocks=(summary, *kept))
+
+
+def without_charts(message: Message) -> Message:
+    """A message without its charts, for a Slack that does not know them."""
+    kept = tuple(block for block in message.blocks if block["type"] != blocks.CHART)
+    return Message(text=message.text, blocks=kept)

@@ -25,8 +25,10 @@ from bot.web.route import (
 from bot.words import counts
 from core.domain.actor import Action, Actor, Role
 from core.domain.runs.request import (
+    MAX_PROGRESS,
     MAX_SESSION_NAME_CHARS,
     MAX_TASK_CHARS,
+    MIN_PROGRESS,
     PRIORITY_RANGE,
     ContinueRequest,
     Place,
@@ -71,6 +73,20 @@ class StartBody(LenientParameters):
     priority: (
         Annotated[int, Field(strict=True, ge=PRIORITY_RANGE[0], le=PRIORITY_RANGE[-1])] | None
     ) = Field(default=None, description="Higher starts earlier; 0 is normal.")
+    progress_every: (
+        Annotated[
+            int,
+            Field(
+                strict=True,
+                ge=int(MIN_PROGRESS.total_seconds()),
+                le=int(MAX_PROGRESS.total_seconds()),
+            ),
+        ]
+        | None
+    ) = Field(
+        default=None,
+        description="Seconds between two looks at its progress, which its Slack thread shows.",
+    )
     user_id: (
         Annotated[str, Field(max_length=100)]
         | Annotated[int, Field(strict=True, ge=-_MAX_INT, le=_MAX_INT)]
@@ -157,6 +173,9 @@ class RunStarts:
             session_name=body.session_name,
             session_id=body.session_id,
             priority=body.priority or 0,
+            progress_every=(
+                None if body.progress_every is None else timedelta(seconds=body.progress_every)
+            ),
             requested_for=None if body.user_id is None else str(body.user_id),
         )
         started = await self.runs.start(request, by=call.actor)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
+from datetime import datetime
 from itertools import pairwise
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, Info, ProcessCollector
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, ProcessCollector
 
 from core.domain.kills.termination import Phase, Termination
 from core.domain.runs.run import CostSource, Run, StopReason
@@ -91,6 +92,8 @@ class CountedMetrics:
             _LAG_SECONDS,
             ("kind",),
         )
+        # Only in a process that has evaluated alerts: 0 would be a time in 1970.
+        self._evaluated: Gauge | None = None
         for result in ("confirmed", "unconfirmed", "confirmed_late"):
             self._kills.labels(result)
 
@@ -149,6 +152,16 @@ class CountedMetrics:
         if not was_counted:
             for phase, seconds in phase_durations(kill):
                 self._phase_times.labels(phase.value).observe(seconds)
+
+    def alerts_evaluated(self, at: datetime) -> None:
+        """Note when alerts were evaluated last."""
+        if self._evaluated is None:
+            self._evaluated = Gauge(
+                "signalbox_alerts_evaluated_timestamp_seconds",
+                "When this process last evaluated the alerts, in Unix time.",
+                registry=self.registry,
+            )
+        self._evaluated.set(at.timestamp())
 
     def slack_called(self, method: str, outcome: str, seconds: float | None) -> None:
         """Count a call to Slack."""

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from prometheus_client.core import GaugeMetricFamily, Metric
 
+from core.domain.alerts.kinds import KIND_RULES
 from core.domain.drawables import DrawableKind
 from core.domain.fleet.gauges import FleetGauges
 from core.domain.fleet.workers import QueueReason, WorkerState
@@ -146,6 +147,15 @@ def fleet_families(gauges: FleetGauges, workflow_label: Callable[[str], str]) ->
         "kind",
         _by_kind(gauges),
     )
+    alerts = GaugeMetricFamily(
+        "signalbox_alerts_open",
+        "Alerts that have fired and are not resolved.",
+        labels=("kind", "severity"),
+    )
+    usual = {(kind, rule.severity): 0 for kind, rule in KIND_RULES.items()}
+    for (kind, severity), count in {**usual, **gauges.open_alerts}.items():
+        alerts.add_metric((kind.value, severity.name.lower()), count)
+    yield alerts
 
 
 def _by_label(

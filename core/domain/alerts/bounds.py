@@ -10,11 +10,10 @@ from core.domain.alerts.quiet_hours import require_time_zone
 from core.domain.alerts.subscription import (
     MAX_FILTER_CHARS,
     MAX_FOR,
-    MAX_PROGRESS,
-    MIN_PROGRESS,
     BadSubscription,
     Subscription,
 )
+from core.domain.runs.request import MAX_PROGRESS, MIN_PROGRESS
 
 MAX_OWNER_CHARS = 64
 MAX_COST = Decimal(1_000_000)

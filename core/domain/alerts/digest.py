@@ -18,7 +18,7 @@ class Digest:
     Attributes:
         since: The beginning of what it tells, inclusive.
         until: The end of what it tells, exclusive; it was due then.
-        figures: The numbers at that time, as JSON; later ones do not change a digest.
+        figures: `DigestFigures` at that time, as JSON; later numbers do not change a digest.
     """
 
     id: UUID

@@ -165,12 +165,14 @@ def _first(kind: AlertKind, found: Any) -> Condition:
 
 def _budget(now: datetime) -> Condition:
     run = _live(now, cost_usd=Decimal("4.10"), budget_usd=Decimal(5))
-    return _first(AlertKind.BUDGET, conditions_of_spending(run, cost_limit=_LIMITS.cost_usd))
+    return _first(
+        AlertKind.BUDGET, conditions_of_spending(run, cost_limit=_LIMITS.cost_usd, now=now)
+    )
 
 
 def _cost(now: datetime) -> Condition:
     run = _live(now, cost_usd=Decimal("12.40"))
-    return _first(AlertKind.COST, conditions_of_spending(run, cost_limit=_LIMITS.cost_usd))
+    return _first(AlertKind.COST, conditions_of_spending(run, cost_limit=_LIMITS.cost_usd, now=now))
 
 
 def _stalled(now: datetime) -> Condition:

@@ -16,11 +16,9 @@ from core.domain.errors import BadRequest, Conflict, NotFound
 
 MAX_SUBSCRIPTIONS_PER_CHANNEL = 20
 MAX_FILTER_CHARS = 200
-# The limits of `for=`, of a mute, and of the interval of progress posts.
+# The limits of `for=` and of a mute.
 MAX_FOR = timedelta(hours=24)
 MAX_MUTE = timedelta(days=30)
-MIN_PROGRESS = timedelta(minutes=1)
-MAX_PROGRESS = timedelta(hours=24)
 
 
 class Source(StrEnum):

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 
+from core.domain.alerts.kinds import AlertKind, Severity
 from core.domain.fleet.workers import QueueReason, WorkerState
 from core.domain.kills.termination import Phase
 from core.domain.runs.run import RunStatus, WaitingOn
@@ -26,6 +27,7 @@ class FleetGauges:
         agent_processes: Attempts in progress whose agent program has started.
         open_kills: Kills that are not confirmed, by phase.
         outdated_drawables: What is not shown as it should be, by kind.
+        open_alerts: Alerts that have fired and are not resolved.
     """
 
     live_runs: Mapping[tuple[RunStatus, str], int] = field(default_factory=dict)
@@ -37,3 +39,4 @@ class FleetGauges:
     agent_processes: int = 0
     open_kills: Mapping[Phase, int] = field(default_factory=dict)
     outdated_drawables: Mapping[str, int] = field(default_factory=dict)
+    open_alerts: Mapping[tuple[AlertKind, Severity], int] = field(default_factory=dict)

@@ -11,6 +11,9 @@ from core.domain.errors import BadRequest, OutOfBounds
 from core.domain.runs.run import Run
 from core.domain.workflow import MAX_BUDGET_USD, MAX_TIMEOUT, MAX_TURNS_LIMIT
 
+# How often a run can post its progress.
+MIN_PROGRESS = timedelta(minutes=1)
+MAX_PROGRESS = timedelta(hours=24)
 # Slack clips messages at 40,000 characters; a longer task belongs in a file of the repository.
 MAX_TASK_CHARS = 40_000
 MAX_SESSION_NAME_CHARS = 80
@@ -59,6 +62,8 @@ class StartRequest:
         session_id: The session to work in, which exists; it wins over `session_name`.
         requested_for: For whom a program asks, in its own words; kept with the run as it is.
         priority: Higher starts earlier; 0 is normal.
+        progress_every: How often its progress is posted in its thread; `None` for never, or as
+            the subscriptions of its channel say.
     """
 
     workflow: str
@@ -75,6 +80,7 @@ class StartRequest:
     session_id: UUID | None = None
     requested_for: str | None = None
     priority: int = 0
+    progress_every: timedelta | None = None
 
     def check(self) -> None:
         """Check the request.
@@ -101,6 +107,13 @@ class StartRequest:
                 self.priority,
                 user_message="A priority is a whole number from -100 to 100: 0 is normal, a higher "
                 "one starts earlier.",
+            )
+        every = self.progress_every
+        if every is not None and not MIN_PROGRESS <= every <= MAX_PROGRESS:
+            raise OutOfBounds(
+                "progress_every",
+                every,
+                user_message="Progress can be posted every 1 minute to 24 hours.",
             )
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from core.domain.actor import User
+from core.domain.alerts.progress import ProgressPost
 from core.domain.fleet.workers import Hold
 from core.domain.kills.termination import Termination
 from core.domain.runs.awaited import Awaited
@@ -58,6 +59,8 @@ class RunSnapshot:
             that survived it.
         notices: Events that a person should know of (retries, usage limits, requeues), oldest
             first.
+        progress: Its progress as it was last posted; `None` if it posts none, or if it was not
+            read.
     """
 
     run: Run
@@ -74,6 +77,7 @@ class RunSnapshot:
     card: CardPlace | None = None
     kill_machine: str | None = None
     notices: tuple[EventRecord, ...] = ()
+    progress: ProgressPost | None = None
 
     @property
     def awaited(self) -> Awaited | None:

@@ -17,6 +17,7 @@ from core.domain.alerts.kinds import AlertKind, Severity
 from core.domain.alerts.limits import AlertLimits
 from core.domain.alerts.subscription import Subscription
 from core.domain.feed import ChangeKind
+from core.domain.meter import NO_METER, Meter
 from core.services.alerts.judging import Judged, conditions_of, judge
 from core.services.alerts.observing import observe
 from core.services.alerts.telling import release_held, tell
@@ -50,11 +51,13 @@ class AlertEvaluation:
     Attributes:
         limits: The team's limits.
         new_id: Makes the ids of rows.
+        meter: Hears of each evaluation.
     """
 
     context: ServiceContext
     limits: AlertLimits = field(default_factory=AlertLimits)
     new_id: Callable[[], UUID] = uuid4
+    meter: Meter = NO_METER
 
     async def evaluate(self) -> Evaluated:
         """Look once, and tell what has changed.
@@ -70,6 +73,7 @@ class AlertEvaluation:
                 return Evaluated(was_free=False)
             now = self.context.clock()
             judged = await self._judge(session, now)
+        self.meter.alerts_evaluated(now)
         fired = [one.after for one in judged if _has_fired(one)]
         for episode in fired:
             log.info(

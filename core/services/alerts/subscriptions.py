@@ -26,7 +26,7 @@ from core.domain.alerts.subscription import (
 from core.domain.runs.request import Place
 from core.services.context import ServiceContext, audit_entry, require_permission
 from core.store import audit
-from core.store.alerts import subscriptions
+from core.store.alerts import episodes, subscriptions
 
 _ONE_MINUTE = timedelta(minutes=1)
 
@@ -226,7 +226,8 @@ class SubscriptionService:
     async def sync_configured(self, configured: Sequence[Subscription]) -> None:
         """Make the subscriptions of the configuration those given; the others stay.
 
-        One that is unchanged keeps its row, so that nothing is told twice after a restart.
+        One that is unchanged keeps its row, so that nothing is told twice after a restart.  Of
+        several bots that start together, one comes after the other.
 
         Raises:
             BadSubscription: If a value is out of bounds.
@@ -236,6 +237,7 @@ class SubscriptionService:
         wanted = [self._checked(one) for one in configured]
         now = self.context.clock()
         async with self.context.transaction() as session:
+            await episodes.lock_evaluation(session)
             present = await subscriptions.of_source(session, Source.CONFIG)
             kept = {one.id for one in present if any(_wishes(one) == _wishes(w) for w in wanted)}
             for one in present:

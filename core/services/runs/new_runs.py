@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from core.domain.actor import Action, Actor
+from core.domain.alerts.progress import ProgressPost
 from core.domain.errors import BadRequest
 from core.domain.runs.errors import SessionBusy
 from core.domain.runs.event import EventKind, EventRecord
@@ -19,6 +20,7 @@ from core.domain.workflow import MAX_TURNS_LIMIT, OnWorkerLost, WorkflowDefiniti
 from core.services.context import audit_entry, require_permission
 from core.services.fleet.admission import admit
 from core.store import audit, events
+from core.store.alerts import progress_posts
 from core.store.fleet import pending
 from core.store.runs import run_queries, runs
 from core.store.runs.tasks import CONTINUATION_KEY
@@ -220,15 +222,31 @@ async def _latest_run_of_idle_session(
 
 
 async def create_run(
-    session: AsyncSession, run: Run, kind: MessageType, *, by: Actor
+    session: AsyncSession,
+    run: Run,
+    kind: MessageType,
+    *,
+    by: Actor,
+    progress_every: timedelta | None = None,
 ) -> StartResult:
     """Write a new run with its first message, event and audit entry, and admit it if it fits.
+
+    Args:
+        session: An open database session.
+        run: The new run.
+        kind: What its first message is.
+        by: Who has asked for it.
+        progress_every: How often its progress is posted; `None` for never.
 
     Raises:
         AlreadyRequested: If this request has started a run before.
         SessionBusy: If the session has a live run by now.
     """
     await runs.add(session, run)
+    if progress_every is not None:
+        due_at = run.created_at + progress_every
+        post = ProgressPost(run_id=run.id, every=progress_every, due_at=due_at)
+        await progress_posts.add(session, post)
     await messages.add(
         session,
         Message(

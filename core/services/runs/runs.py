@@ -28,6 +28,7 @@ from core.services.runs import new_runs, snapshots
 from core.services.runs.kill_requests import AlreadyEnded, find_killable, request_kill
 from core.services.runs.targets import earlier_continuation, find_run
 from core.store import terminations
+from core.store.alerts import progress_posts
 from core.store.runs import run_queries
 from core.store.slack import slack_messages
 from core.workspace.source import Source, parse_source
@@ -114,7 +115,13 @@ class RunService:
                 now=now,
                 default_on_worker_lost=self.on_worker_lost,
             )
-            return await new_runs.create_run(session, run, MessageType.WORKFLOW_START, by=by)
+            return await new_runs.create_run(
+                session,
+                run,
+                MessageType.WORKFLOW_START,
+                by=by,
+                progress_every=request.progress_every,
+            )
 
     async def continue_run(
         self, request: ContinueRequest, *, by: Actor, place: Place | None = None
@@ -171,7 +178,13 @@ class RunService:
                 now=self.context.clock(),
                 default_on_worker_lost=self.on_worker_lost,
             )
-            made = await new_runs.create_run(session, run, MessageType.INTERVENTION, by=by)
+            made = await new_runs.create_run(
+                session,
+                run,
+                MessageType.INTERVENTION,
+                by=by,
+                progress_every=await progress_posts.interval_of(session, newest.id),
+            )
             return replace(made, continued=newest.run_id)
 
     def _require_workflow(self, run: Run, named: str | None) -> None:

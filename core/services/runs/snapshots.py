@@ -15,6 +15,7 @@ from core.domain.runs.run import Run, RunStatus
 from core.domain.runs.snapshot import RunSnapshot
 from core.services.fleet import admission
 from core.store import events, steps, terminations, users
+from core.store.alerts import progress_posts
 from core.store.fleet import attempts, pending
 from core.store.runs import run_queries, tasks
 from core.store.slack import slack_messages
@@ -139,6 +140,7 @@ async def of_session_runs(session: AsyncSession, legs: Sequence[Run]) -> list[Ru
     ids = {run.id: run.run_id for run in legs}
     totals = await run_queries.totals_of_sessions(session, {run.session_id for run in legs})
     notices = await events.of_runs(session, list(ids), kinds=NOTICE_KINDS, limit=_MAX_NOTICES)
+    posts = await progress_posts.of_runs(session, ids)
     return [
         replace(
             snapshot,
@@ -148,6 +150,7 @@ async def of_session_runs(session: AsyncSession, legs: Sequence[Run]) -> list[Ru
             total=totals[snapshot.run.session_id],
             leg=number,
             notices=tuple(notices.get(snapshot.run.id, ())),
+            progress=posts.get(snapshot.run.id),
         )
         for number, snapshot in enumerate(await of_runs(session, legs), start=1)
     ]

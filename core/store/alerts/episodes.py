@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import Select, and_, func, literal, or_, select, text, tuple_, update
+from sqlalchemy import Select, and_, delete, func, literal, or_, select, text, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -19,12 +19,18 @@ from core.store.tables.alerts import AlertRow, alert_values
 from core.store.tables.types import AwareDateTime
 
 _TRY_LOCK = text("SELECT pg_try_advisory_xact_lock(:key)")
+_LOCK = text("SELECT pg_advisory_xact_lock(:key)")
 _IS_OPEN = AlertRow.state.in_(sorted(OPEN_STATES))
 
 
 async def try_lock_evaluation(session: AsyncSession) -> bool:
     """Take the lock of the evaluation until the transaction ends; `False` if another has it."""
     return bool(await session.scalar(_TRY_LOCK, {"key": AdvisoryLock.ALERTS.value}))
+
+
+async def lock_evaluation(session: AsyncSession) -> None:
+    """Wait for the lock of the evaluation, and keep it until the transaction ends."""
+    await session.execute(_LOCK, {"key": AdvisoryLock.ALERTS.value})
 
 
 async def open_episodes(session: AsyncSession) -> list[Episode]:
@@ -163,9 +169,13 @@ async def page(
     )
 
 
-async def delete_ended(session: AsyncSession, *, before: datetime) -> int:
+async def delete_ended(session: AsyncSession, *, before: datetime, limit: int) -> int:
     """Delete episodes that ended before a time, with what is known of them; returns the number."""
-    result = await session.execute(
-        text("DELETE FROM alerts WHERE resolved_at < :before"), {"before": before}
+    old = select(AlertRow.id).where(AlertRow.resolved_at < before).limit(limit)
+    deleted = await session.scalars(
+        delete(AlertRow)
+        .where(AlertRow.id.in_(old))
+        .returning(AlertRow.id)
+        .execution_options(synchronize_session=False)
     )
-    return int(result.rowcount)  # type: ignore[attr-defined]
+    return len(deleted.all())

@@ -23,10 +23,13 @@ from sqlalchemy import (
 )
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from core.domain.alerts.episode import OPEN_STATES
+from core.domain.alerts.kinds import AlertKind, Severity
 from core.domain.fleet.gauges import FleetGauges
 from core.domain.fleet.workers import QueueReason, WorkerState
 from core.domain.kills.termination import Phase
 from core.domain.runs.run import LIVE_STATUSES, RunStatus, WaitingOn
+from core.store.tables.alerts import AlertRow
 from core.store.tables.attempts import AttemptRow
 from core.store.tables.drawables import DrawableRow
 from core.store.tables.fleet import WorkerRow
@@ -34,6 +37,7 @@ from core.store.tables.runs import RunRow
 from core.store.tables.terminations import IS_OPEN, TerminationRow
 
 _WORKERS, _AGENTS, _KILLS, _DRAWABLES = "workers", "agents", "kills", "drawables"
+_ALERTS = "alerts"
 
 
 def live_runs_query() -> Select[*tuple[Any, ...]]:
@@ -56,8 +60,10 @@ def live_runs_query() -> Select[*tuple[Any, ...]]:
 
 
 def open_rows_query() -> CompoundSelect[*tuple[Any, ...]]:
-    """SQL: counts of workers, agent processes, open kills and outdated drawables."""
+    """SQL: counts of workers, agent processes, open kills, outdated drawables and open alerts."""
     agents = (AttemptRow.ended_at.is_(None), AttemptRow.agent_pid.is_not(None))
+    # In the words of the partial index `uq_alerts_open`.
+    told = (AlertRow.state.in_(sorted(OPEN_STATES)), AlertRow.fired_at.is_not(None))
     outdated = (DrawableRow.is_open, DrawableRow.drawn_version < DrawableRow.desired_version)
     return union_all(
         select(
@@ -75,6 +81,14 @@ def open_rows_query() -> CompoundSelect[*tuple[Any, ...]]:
         select(literal(_DRAWABLES), DrawableRow.kind, func.count(), literal(0))
         .where(*outdated)
         .group_by(DrawableRow.kind),
+        select(
+            literal(_ALERTS),
+            func.concat(AlertRow.kind, "/", AlertRow.severity),
+            func.count(),
+            literal(0),
+        )
+        .where(*told)
+        .group_by(AlertRow.kind, AlertRow.severity),
     )
 
 
@@ -113,4 +127,12 @@ async def read(session: AsyncSession, *, now: datetime) -> FleetGauges:
         outdated_drawables={
             name: amount for name, amount in counts.get(_DRAWABLES, {}).items() if name
         },
+        open_alerts={
+            _alert_of(name): amount for name, amount in counts.get(_ALERTS, {}).items() if name
+        },
     )
+
+
+def _alert_of(name: str) -> tuple[AlertKind, Severity]:
+    kind, _, severity = name.partition("/")
+    return AlertKind(kind), Severity(int(severity))

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from core.domain.drawables import Drawable, DrawableId, DrawableRequest, SlackMessageState
 from core.store.slack import slack_messages
 from core.store.tables.drawables import DrawableRow
-from core.store.tables.slack import SlackMessageRow
+from core.store.tables.slack import SlackMessageRow, UncertainWriteRow
 
 # When a message of the drawable was last tried.  The longest untried go first, so a drawable that
 # cannot be drawn does not block the others.
@@ -26,6 +26,20 @@ _tried_at = (
     .scalar_subquery()
 )
 _is_outdated = and_(DrawableRow.is_open, DrawableRow.drawn_version < DrawableRow.desired_version)
+
+
+async def delete_drawables(session: AsyncSession, *, kind: str, keys: Collection[str]) -> None:
+    """Forget drawables, with their messages; what Slack shows stays as it is."""
+    for row, its_kind, key in (
+        (UncertainWriteRow, UncertainWriteRow.drawable_kind, UncertainWriteRow.thread_key),
+        (SlackMessageRow, SlackMessageRow.drawable_kind, SlackMessageRow.thread_key),
+        (DrawableRow, DrawableRow.kind, DrawableRow.key),
+    ):
+        await session.execute(
+            delete(row)
+            .where(its_kind == kind, key.in_(list(keys)))
+            .execution_options(synchronize_session=False)
+        )
 
 
 async def get(session: AsyncSession, drawable: DrawableId) -> Drawable | None:

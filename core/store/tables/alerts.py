@@ -39,6 +39,12 @@ class AlertRow(Row):
             postgresql_where=IS_OPEN,
         ),
         Index("idx_alerts_fired_at", "fired_at", postgresql_where=text("fired_at IS NOT NULL")),
+        # What has ended is deleted after a time.
+        Index(
+            "idx_alerts_resolved_at",
+            "resolved_at",
+            postgresql_where=text("resolved_at IS NOT NULL"),
+        ),
         Index("idx_alerts_subject", "kind", "subject_type", "subject_id", "fired_at"),
         Index("idx_alerts_run_id", "run_id", postgresql_where=text("run_id IS NOT NULL")),
     )

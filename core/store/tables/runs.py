@@ -87,6 +87,12 @@ class RunRow(Row):
             "created_at",
             postgresql_where=text(check_in("status", LIVE_STATUSES)),
         ),
+        # What ended in a period, for digests.
+        Index(
+            "idx_workflow_runs_completed_at",
+            "completed_at",
+            postgresql_where=text("completed_at IS NOT NULL"),
+        ),
         # Live runs, and those that ended in the last seconds.
         Index(
             "idx_workflow_runs_unevaluated",

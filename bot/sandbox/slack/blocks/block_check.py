@@ -7,6 +7,7 @@ import string
 from collections.abc import Iterator
 from typing import Any
 
+from bot.sandbox.slack.blocks import charts
 from bot.sandbox.slack.blocks.block_types import IN_MESSAGE, VIEWS
 from bot.sandbox.slack.blocks.json_rules import add_error, array
 
@@ -44,6 +45,7 @@ def check_blocks(blocks: Any) -> list[str]:
     if blocks is None:
         return errors
     array(IN_MESSAGE, MAX_MESSAGE_BLOCKS)(blocks, "/blocks", errors)
+    charts.check_number(blocks, "/blocks", errors)
     _check_ids(blocks, "/blocks", errors)
     return errors
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from bot.sandbox.slack.blocks import charts
 from bot.sandbox.slack.blocks.elements import BUTTON, IN_ACTIONS, IN_CONTEXT_ACTIONS, IN_INPUT
 from bot.sandbox.slack.blocks.elements import IN_SECTION as IN_SECTION_ONLY
 from bot.sandbox.slack.blocks.json_rules import (
@@ -157,6 +158,7 @@ BLOCKS: Mapping[str, Rule] = {
         },
         {**_BLOCK, "page_size": number(1), "row_header_column_index": number(0, 19)},
     ),
+    charts.KIND: charts.CHART,
     "divider": object_with({"type": type_is("divider")}, _BLOCK),
     "file": object_with(
         {
@@ -232,7 +234,7 @@ BLOCKS: Mapping[str, Rule] = {
 
 # Blocks for streams and agents are refused in modals and the home tab.
 _NOT_IN_VIEWS = frozenset(
-    {"context_actions", "data_table", "markdown", "plan", "table", "task_card"}
+    {charts.KIND, "context_actions", "data_table", "markdown", "plan", "table", "task_card"}
 )
 IN_MESSAGE: Rule = by_type({kind: rule for kind, rule in BLOCKS.items() if kind != "alert"})
 IN_VIEW: Rule = by_type({kind: rule for kind, rule in BLOCKS.items() if kind not in _NOT_IN_VIEWS})

@@ -19,10 +19,9 @@ from core.domain.alerts.quiet_hours import BadQuietHours, QuietHours, require_ti
 from core.domain.alerts.subscription import (
     MAX_FILTER_CHARS,
     MAX_FOR,
-    MAX_PROGRESS,
-    MIN_PROGRESS,
     DigestPeriod,
 )
+from core.domain.runs.request import MAX_PROGRESS, MIN_PROGRESS
 
 _MEMBER = re.compile(r"<@(?P<marked>[UW][A-Z0-9]{2,20})(?:\|[^<>]*)?>|(?P<bare>[UW][A-Z0-9]{6,20})")
 _GROUP = re.compile(

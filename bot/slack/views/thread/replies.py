@@ -7,6 +7,7 @@ from bot.slack.mrkdwn import MRKDWN
 from bot.slack.views import blocks
 from bot.slack.views.message import Message
 from bot.slack.views.thread.card import is_task_clipped
+from bot.slack.views.thread.progress import progress_message
 from bot.slack.views.thread.result import result_message
 from bot.words import counts, texts, times
 from bot.words.kills import is_unconfirmed, survivor_words, unconfirmed_title
@@ -26,6 +27,7 @@ def replies(thread: Thread) -> dict[str, Message]:
             f"leg:{run_id}": _next_leg(leg) if index else None,
             f"task:{run_id}": _whole_task(leg) if not index else None,
             f"notices:{run_id}": _notices(leg),
+            f"progress:{run_id}": progress_message(leg),
             f"kill:{run_id}": _unconfirmed(leg),
             f"proof:{run_id}": _late_confirmation(leg),
             f"result:{run_id}": result_message(leg, is_on_card=leg is thread.legs[-1]),

@@ -17,14 +17,12 @@ from core.domain.alerts.kinds import AlertKind
 from core.domain.alerts.quiet_hours import QuietHours
 from core.domain.alerts.subscription import (
     MAX_FOR,
-    MAX_PROGRESS,
-    MIN_PROGRESS,
     AlertFilter,
     DigestPeriod,
     Source,
     Subscription,
 )
-from core.domain.runs.request import Place
+from core.domain.runs.request import MAX_PROGRESS, MIN_PROGRESS, Place
 
 _NO_ID = UUID(int=0)
 _NO_TIME = datetime.min.replace(tzinfo=UTC)

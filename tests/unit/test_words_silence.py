@@ -180,15 +180,15 @@ def waiting(**fields: Any) -> Awaited:
         (
             {"output_at": minutes_ago(6)},
             (
-                "make test is still running (11 min), but has used no processor and written nothing "
-                "for 6 min"
+                "make test is still running (11 min), but has used no processor and written "
+                "nothing for 6 min"
             ),
         ),
         (
             {},
             (
-                "make test is still running (11 min), but has used no processor and written nothing "
-                "for 10 min"
+                "make test is still running (11 min), but has used no processor and written "
+                "nothing for 10 min"
             ),
         ),
         (

@@ -23,6 +23,7 @@ from core.domain.runs.request import StartRequest
 from core.domain.runs.run import Run
 from core.domain.runs.snapshot import RunSnapshot
 from core.runner.execution.attempt import prompt_uuid_of
+from core.runner.execution.life_watch import USUAL_LOOKS, LookTimes
 from core.runner.worker.identity import claimed_identity
 from core.runner.worker.worker_runtime import WorkerRuntime
 from core.store import events
@@ -80,19 +81,26 @@ class CoreHarness:
         )
 
     @asynccontextmanager
-    async def worker(self, *, home: Path | None = None) -> AsyncIterator[WorkerRuntime]:
+    async def worker(
+        self, *, home: Path | None = None, looks: LookTimes = USUAL_LOOKS
+    ) -> AsyncIterator[WorkerRuntime]:
         """A worker in this process, stopped at the end."""
-        async with open_worker(self.backend, home or self.settings.node.home) as runtime:
+        at = home or self.settings.node.home
+        async with open_worker(self.backend, at, looks=looks) as runtime:
             yield runtime
 
 
 @asynccontextmanager
 async def open_worker(
-    backend: Backend, home: Path, *, resolve: Resolve = resolve_listed
+    backend: Backend,
+    home: Path,
+    *,
+    resolve: Resolve = resolve_listed,
+    looks: LookTimes = USUAL_LOOKS,
 ) -> AsyncIterator[WorkerRuntime]:
     """A worker in this process that is ready, stopped at the end."""
     with claimed_identity(home) as identity:
-        runtime = await new_worker_runtime(backend, identity, resolve=resolve)
+        runtime = await new_worker_runtime(backend, identity, resolve=resolve, looks=looks)
         working = asyncio.create_task(runtime.run(), name="test worker")
         try:
             async with limit(20):

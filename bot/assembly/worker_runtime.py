@@ -29,6 +29,7 @@ from core.queue.jobs import RUNS_QUEUE, node_queue
 from core.queue.worker import Worker
 from core.runner.execution.executor import Executor
 from core.runner.execution.ledger import Ledger
+from core.runner.execution.life_watch import USUAL_LOOKS, LookTimes, hear_resumed
 from core.runner.execution.work import AgentEnvironment
 from core.runner.recovery.clean_up import Cleaner
 from core.runner.recovery.interrupted_kills import InterruptedKills
@@ -52,6 +53,7 @@ async def new_worker_runtime(
     *,
     fence_after: timedelta = FENCE_AFTER,
     resolve: Resolve = resolve_listed,
+    looks: LookTimes = USUAL_LOOKS,
 ) -> WorkerRuntime:
     """Construct the worker of this process, after a trial of how it can isolate agents.
 
@@ -60,6 +62,7 @@ async def new_worker_runtime(
         identity: The claimed name of this worker.
         fence_after: How long its agents may work after the last successful heartbeat.
         resolve: Finds the addresses of the hosts that agents with a limited network may reach.
+        looks: When the programs of silent agents are looked at.
 
     Raises:
         IsolationUnavailable: If the settings require isolation, and it does not work here.
@@ -73,7 +76,10 @@ async def new_worker_runtime(
     # The folder above those of the agents, each of which is created with its first file.
     (home / "agents").mkdir(mode=0o700, exist_ok=True)
     ledger = Ledger(backend.context, identity.worker_id, identity.host)
-    lease = Lease(fence_after=fence_after)
+    lease = Lease(
+        fence_after=fence_after,
+        on_resumed=lambda attempt: hear_resumed(attempt, at=backend.context.clock()),
+    )
     installation_id = installation_id_of(backend.database.dsn)
     workspaces = Workspaces(
         home,
@@ -100,6 +106,7 @@ async def new_worker_runtime(
             network=network_access(backend.settings, found, backend.catalog.all, resolve),
             shares_proxy_password=backend.settings.config.agent.share_proxy_password,
         ),
+        looks=looks,
     )
     worker = Worker(
         backend.database.dsn,

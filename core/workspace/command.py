@@ -108,6 +108,14 @@ class Git:
         self._lock = threading.Lock()
         self._running: subprocess.Popen[bytes] | None = None
         self._is_stopped = False
+        # Set while a caller waits for others that work in this folder.
+        self.awaited_folder: Path | None = None
+
+    @property
+    def running_pid(self) -> int | None:
+        """The process of the running command; `None` between commands."""
+        running = self._running
+        return None if running is None else running.pid
 
     @property
     def is_stopped(self) -> bool:

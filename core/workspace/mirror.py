@@ -100,11 +100,15 @@ def current_mirror(
     root.mkdir(mode=0o700, parents=True, exist_ok=True)
     mirror = root / _directory_name(source.display_url)
     lock = mirror.with_suffix(".lock")
+    git.awaited_folder = mirror
     with file_lock(lock, timeout=lock_timeout, is_cancelled=lambda: git.is_stopped):
+        git.awaited_folder = None
         if _fetched_at(mirror) < requested_at or not _has_all_tips(mirror, git, advertised):
             _refresh(git, source.display_url, advertised, mirror)
+    git.awaited_folder = mirror
     # A shared lock: others may clone meanwhile, but nobody may fetch or repack.
     with file_lock(lock, timeout=lock_timeout, is_cancelled=lambda: git.is_stopped, is_shared=True):
+        git.awaited_folder = None
         yield mirror
 
 

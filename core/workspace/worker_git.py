@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from datetime import timedelta
 from pathlib import Path
 from typing import TypeVar
@@ -12,6 +13,7 @@ from core.workspace.command import Confine, Git
 from core.workspace.errors import translate_os_errors
 from core.workspace.scratch import Scratch, staging_path
 from core.workspace.settings import quoted
+from core.workspace.watch import GitWatch
 
 T = TypeVar("T")
 
@@ -46,8 +48,12 @@ class WorkerGit:
         self._scratch = scratch
         self._confine = confine
 
-    async def run(self, work: Callable[[Git], T]) -> T:
+    async def run(self, work: Callable[[Git], T], *, watch: GitWatch | None = None) -> T:
         """Do `work` in a thread.  A cancellation ends its git processes.
+
+        Args:
+            work: Runs commands with the `Git` that it is given.
+            watch: Sees them while they run.
 
         Raises:
             WorkspaceError: If the disk or git fails, besides what `work` raises.
@@ -66,7 +72,8 @@ class WorkerGit:
                 return work(git)
 
         try:
-            return await asyncio.to_thread(run_bounded)
+            with nullcontext() if watch is None else watch.watching(git):
+                return await asyncio.to_thread(run_bounded)
         except asyncio.CancelledError:
             git.stop()
             raise

@@ -19,6 +19,7 @@ from core.workspace.locks import remove_stale_locks
 from core.workspace.scratch import Scratch
 from core.workspace.settings import git_environment
 from core.workspace.source import BadRepository, BranchWithoutRepository, parse_source
+from core.workspace.watch import GitWatch
 from core.workspace.work import changes, worktree
 from core.workspace.work.carry import MAX_BUNDLE_BYTES, create_bundle, read_head_state
 from core.workspace.work.references import start_state
@@ -96,12 +97,19 @@ class Workspaces:
         await self._git.run(lambda git: self._creation(git).check_branch(parsed, branch))
 
     async def prepare(
-        self, *, workspace_id: str, source: str | None, branch: str | None, run_branch: str
+        self,
+        *,
+        workspace_id: str,
+        source: str | None,
+        branch: str | None,
+        run_branch: str,
+        watch: GitWatch | None = None,
     ) -> Workspace:
         """Create a workspace: a clone on `run_branch`, or an empty repository without a source.
 
         It appears as a whole or not at all.  An existing one is returned unchanged.  Concurrent
-        calls for the same id wait for each other.
+        calls for the same id wait for each other.  `watch` sees the git commands while they run,
+        here and in the methods below.
 
         Raises:
             BadRepository: If `source` is not an address of a supported form.
@@ -115,10 +123,18 @@ class Workspaces:
         return await self._git.run(
             lambda git: self._creation(git).prepare(
                 workspace_id, source=parsed, branch=branch, run_branch=run_branch
-            )
+            ),
+            watch=watch,
         )
 
-    async def restore(self, *, workspace_id: str, source: str | None, bundle: Bundle) -> Restored:
+    async def restore(
+        self,
+        *,
+        workspace_id: str,
+        source: str | None,
+        bundle: Bundle,
+        watch: GitWatch | None = None,
+    ) -> Restored:
         """Create a workspace as another node left it, with commits and uncommitted changes.
 
         An older copy on this disk is brought to the carried state; its own uncommitted changes
@@ -134,10 +150,11 @@ class Workspaces:
         self._folders.require_valid(workspace_id)
         parsed = None if source is None else parse_source(source)
         return await self._git.run(
-            lambda git: self._creation(git).restore(workspace_id, source=parsed, bundle=bundle)
+            lambda git: self._creation(git).restore(workspace_id, source=parsed, bundle=bundle),
+            watch=watch,
         )
 
-    async def reopen(self, workspace_id: str) -> Workspace | None:
+    async def reopen(self, workspace_id: str, *, watch: GitWatch | None = None) -> Workspace | None:
         """Open an existing workspace for the session's next attempt; `None` if it is not here.
 
         Removes lock files of killed git processes.  Nothing may be working in the workspace.
@@ -155,7 +172,7 @@ class Workspaces:
             worktree.require_usable(git, path)
             return self._folders.describe(git, workspace_id)
 
-        return await self._git.run(find)
+        return await self._git.run(find, watch=watch)
 
     async def head(self, workspace: Workspace) -> str | None:
         """Return the commit checked out; `None` if there is no commit yet."""

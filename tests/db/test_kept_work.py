@@ -30,6 +30,7 @@ from core.store import events
 from core.store.database.engine import Database
 from core.store.runs import runs
 from core.workspace.errors import DamagedRepository, WorkspaceError
+from core.workspace.watch import GitWatch
 from core.workspace.workspaces import Workspace, Workspaces
 from tests.database import NOW, stored_run
 from tests.inbox_harness import WORKER, InboxHarness
@@ -69,7 +70,7 @@ class SlowWorkspaces(Workspaces):
         assert saved == SAVED
         return DIFF
 
-    async def reopen(self, workspace_id: str) -> Workspace | None:
+    async def reopen(self, workspace_id: str, *, watch: GitWatch | None = None) -> Workspace | None:
         return Workspace(
             id=workspace_id, path=self.root / workspace_id, branch="m", base_commit=None, repo=None
         )

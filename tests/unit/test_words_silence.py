@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 
 from bot.slack.views.thread.card import run_card
 from bot.words.markup import PLAIN, Markup
-from bot.words.runs.silence import AWAITED_WORDS, awaited_words, silence_of, silence_title
+from bot.words.runs.silence import (
+    AWAITED_WORDS,
+    awaited_words,
+    silence_of,
+    silence_title,
+    waiting_words,
+)
 from core.domain.runs.awaited import AWAITED_KEY, Awaited, AwaitedKind
 from core.domain.runs.event import (
     AgentEvent,
@@ -136,6 +143,94 @@ def test_the_progress_of_an_attempt_stores_what_it_waits_for() -> None:
         since=NOW + timedelta(seconds=1),
         heard_at=NOW + timedelta(seconds=1),
     )
+
+
+def minutes_ago(minutes: float) -> datetime:
+    return NOW - timedelta(minutes=minutes)
+
+
+def waiting(**fields: Any) -> Awaited:
+    """A tool call that is open for 11 minutes, and watched for 10 of them."""
+    usual = {
+        "kind": AwaitedKind.TOOL,
+        "name": "make test",
+        "since": minutes_ago(11),
+        "heard_at": minutes_ago(11),
+        "watched_since": minutes_ago(10),
+        "is_output_known": True,
+    }
+    return Awaited(**(usual | fields))
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        (
+            {"output_at": minutes_ago(2.4), "busy_at": minutes_ago(2.4)},
+            "make test is still running (11 min); its output grew 2 min ago",
+        ),
+        (
+            {"output_at": minutes_ago(0.2)},
+            "make test is still running (11 min); its output grew less than a minute ago",
+        ),
+        (
+            {"output_at": minutes_ago(9), "busy_at": minutes_ago(1)},
+            "make test is still running (11 min); it used the processor 1 min ago",
+        ),
+        (
+            {"output_at": minutes_ago(6)},
+            (
+                "make test is still running (11 min), but has used no processor and written "
+                "nothing for 6 min"
+            ),
+        ),
+        (
+            {},
+            (
+                "make test is still running (11 min), but has used no processor and written "
+                "nothing for 10 min"
+            ),
+        ),
+        (
+            {"is_output_known": False},
+            "make test is still running (11 min), but has used no processor for 10 min",
+        ),
+        ({"watched_since": minutes_ago(0.5)}, "make test is still running (11 min)"),
+        ({"watched_since": None}, "make test is still running (11 min)"),
+        ({"since": minutes_ago(0.5), "watched_since": None}, "make test is still running"),
+        (
+            {"kind": AwaitedKind.WORKSPACE, "name": None, "busy_at": minutes_ago(1)},
+            "its workspace is being prepared; git was at work 1 min ago",
+        ),
+        (
+            {"kind": AwaitedKind.WORKSPACE, "name": None},
+            "its workspace is being prepared, but git has done nothing for 10 min",
+        ),
+        (
+            {"kind": AwaitedKind.MODEL, "name": None},
+            "the model has not answered yet",
+        ),
+    ],
+)
+def test_what_is_known_of_the_awaited_programs_is_said(fields: dict[str, Any], words: str) -> None:
+    assert waiting_words(waiting(**fields), NOW, PLAIN) == words
+
+
+def test_a_card_is_calm_while_the_programs_of_a_silent_run_work() -> None:
+    def drawn(**fields: Any) -> str:
+        awaited = waiting(**fields)
+        run = make_run(metadata={AWAITED_KEY: awaited.to_json()}, last_activity_at=awaited.heard_at)
+        return text_of(run_card(make_snapshot(run=run), now=NOW))
+
+    busy, hung = drawn(output_at=minutes_ago(2)), drawn()
+
+    assert "🕐 *Nothing heard" not in busy
+    assert (
+        "🕐 Nothing heard for 11 min, `make test` is still running; its output grew 2 min ago"
+        in busy
+    )
+    assert "🕐 *Nothing heard for 11 min*" in hung
+    assert "`make test` is still running, but has used no processor" in hung
 
 
 def test_each_kind_has_its_words() -> None:

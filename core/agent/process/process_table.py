@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import os
 import signal
+import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from core.domain.kills.termination import ProcessIdentity
 
 _HAS_PROC = Path("/proc/self/stat").exists()
 # psutil reports start times in seconds since the epoch.  Linux counts hundredths of a second.
-_TICKS_PER_SECOND = 100
+TICKS_PER_SECOND = 100
 # `PF_KTHREAD` of the kernel's `sched.h`; no program can get this flag.  Most entries of an idle
 # machine's table have it.
 _KERNEL_THREAD = 0x00200000
@@ -39,6 +40,8 @@ class ProcessInfo:
     Attributes:
         session: The id of its session (as of `setsid`).
         started_ticks: Its start time, see `ProcessIdentity`.
+        processor_ticks: The processor time that it has used, in hundredths of a second, with that
+            of its children that have ended.
     """
 
     pid: int
@@ -46,6 +49,7 @@ class ProcessInfo:
     session: int
     started_ticks: int
     name: str
+    processor_ticks: int = 0
 
     @property
     def identity(self) -> ProcessIdentity:
@@ -114,6 +118,28 @@ def read_environment(pid: int, *names: str) -> dict[str, str]:
         environment = psutil.Process(pid).environ()
         return {name: environment[name] for name in names if name in environment}
     return {}
+
+
+def now_ticks() -> int:
+    """Return the present time as `ProcessIdentity.started_ticks` counts it."""
+    now = time.clock_gettime(time.CLOCK_BOOTTIME) if _HAS_PROC else time.time()
+    return round(now * TICKS_PER_SECOND)
+
+
+def written_bytes(pid: int) -> int | None:
+    """Return how many bytes a process has written, with its children that have ended.
+
+    `None` if that may not be read, or this system does not count it.
+    """
+    lines = (_read_proc(pid, "io") or b"").splitlines() if _HAS_PROC else []
+    return next((int(line.split()[1]) for line in lines if line.startswith(b"wchar:")), None)
+
+
+def working_directory(pid: int) -> str | None:
+    """Return the working directory of a process; `None` if that may not be read."""
+    with suppress(OSError, psutil.Error):
+        return os.readlink(f"/proc/{pid}/cwd") if _HAS_PROC else psutil.Process(pid).cwd()  # noqa: PTH115
+    return None
 
 
 def pid_in_own_namespace(pid: int) -> int | None:
@@ -225,6 +251,7 @@ def _read_stat(pid: int) -> ProcessInfo | None:
         session=int(fields[3]),
         started_ticks=int(fields[19]),
         name=raw[opening + 1 : closing].decode(errors="replace"),
+        processor_ticks=sum(map(int, fields[11:15])),
     )
 
 
@@ -266,6 +293,7 @@ def _from_psutil(process: psutil.Process) -> ProcessInfo | None:
             pid=process.pid,
             parent=process.ppid() or 0,
             session=session,
-            started_ticks=round(process.create_time() * _TICKS_PER_SECOND),
+            started_ticks=round(process.create_time() * TICKS_PER_SECOND),
             name=process.name(),
+            processor_ticks=round(sum(process.cpu_times()[:4]) * TICKS_PER_SECOND),
         )

@@ -15,10 +15,13 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from core.agent.process import process_table
 from core.agent.process.isolation import SUPERVISOR_NAME
 from core.domain.kills.termination import ProcessIdentity, Proof, ProofMethod
+
+T = TypeVar("T")
 
 RUN_MARKER = "SIGNALBOX_RUN_ID"
 ATTEMPT_MARKER = "SIGNALBOX_ATTEMPT"
@@ -182,7 +185,12 @@ async def scan_tree(
     def scan() -> tuple[ProcessIdentity, ...]:
         return tree.scan(on_found) or tree.scan(on_found)
 
-    return await asyncio.get_running_loop().run_in_executor(_SCAN_EXECUTOR, scan)
+    return await in_scan_thread(scan)
+
+
+async def in_scan_thread(work: Callable[[], T]) -> T:
+    """Do something with the process table without blocking the event loop."""
+    return await asyncio.get_running_loop().run_in_executor(_SCAN_EXECUTOR, work)
 
 
 def _find_supervisors(

@@ -1,7 +1,9 @@
 """Runs of which nothing is heard, that wait for a person, or that work for long.  Pure.
 
 Silence alone is no stall: an open tool call may work for long.  What counts as life is the agent's
-own events, and output or processor time of the programs that it started.
+own events, and output or processor time of the programs that it started, or that its worker
+started to prepare its workspace.  An announced silence is none: the pause before a retry counts
+from its end.  A run that waits for a worker, for a person, or for its kill has no silence to judge.
 """
 
 from __future__ import annotations
@@ -14,25 +16,38 @@ from core.domain.alerts.condition import Condition, run_subject, usual_severity
 from core.domain.alerts.facts import LiveRun
 from core.domain.alerts.kinds import AlertKind
 from core.domain.alerts.limits import AlertLimits, StallLimits
+from core.domain.fleet.workers import SILENT_AFTER
 from core.domain.runs.awaited import Awaited, AwaitedKind
 from core.domain.runs.run import RunStatus, WaitingOn
 
 
-def last_life(awaited: Awaited) -> datetime:
-    """When the run last showed any life: an event of its agent, output, or processor time."""
-    signs = (awaited.heard_at, awaited.output_at, awaited.busy_at)
-    return max(sign for sign in signs if sign is not None)
+def silent_since(awaited: Awaited) -> datetime:
+    """Since when the run shows no life although it should."""
+    life = awaited.life_at
+    return life if awaited.expected_at is None else max(life, awaited.expected_at)
 
 
-def conditions_of_live_run(run: LiveRun, limits: AlertLimits, now: datetime) -> Iterator[Condition]:
-    """What is to be told of a run that has not ended."""
+def conditions_of_live_run(
+    run: LiveRun, limits: AlertLimits, now: datetime, *, reported_at: datetime | None = None
+) -> Iterator[Condition]:
+    """What is to be told of a run that has not ended.
+
+    Args:
+        run: The run.
+        limits: The team's limits.
+        now: The present time.
+        reported_at: The last heartbeat of its worker, if that is known.  What happened after the
+            heartbeats stopped is not in the rows, so the silence is measured up to there.
+    """
     if run.status is not RunStatus.RUNNING or run.is_being_killed:
         return
     stall = limits.stall_of(run.workflow)
     if run.waiting_on is not None:
         yield from _waiting(run, run.waiting_on, stall, now)
     elif run.awaited is not None:
-        yield from _stalled(run, run.awaited, stall, now)
+        is_silent = reported_at is not None and now - reported_at > SILENT_AFTER
+        known_until = reported_at if is_silent and reported_at is not None else now
+        yield from _stalled(run, run.awaited, stall, known_until)
     yield from _long_running(run, limits, now)
 
 
@@ -42,26 +57,27 @@ def stall_limit(awaited: Awaited, limits: StallLimits) -> timedelta:
 
 
 def _stalled(
-    run: LiveRun, awaited: Awaited, limits: StallLimits, now: datetime
+    run: LiveRun, awaited: Awaited, limits: StallLimits, known_until: datetime
 ) -> Iterator[Condition]:
     limit = stall_limit(awaited, limits)
-    since = last_life(awaited)
-    if now - since < limit:
+    since = silent_since(awaited)
+    if known_until - since < limit:
         return
     yield _of_run(
         run,
         AlertKind.STALLED,
         since=since,
         evidence={
-            "awaited": awaited.kind.value,
-            "name": awaited.name,
-            "awaited_since": awaited.since.isoformat(),
-            "heard_at": awaited.heard_at.isoformat(),
-            "output_at": None if awaited.output_at is None else awaited.output_at.isoformat(),
-            "busy_at": None if awaited.busy_at is None else awaited.busy_at.isoformat(),
+            **_awaited_evidence(awaited),
             "limit_seconds": limit.total_seconds(),
         },
     )
+
+
+def _awaited_evidence(awaited: Awaited) -> dict[str, Any]:
+    """What is awaited, with the keys of a run's metadata but for those that are clear here."""
+    stored = awaited.to_json()
+    return {"awaited": stored.pop("kind"), "awaited_since": stored.pop("since"), **stored}
 
 
 def _waiting(

@@ -10,9 +10,7 @@ from typing import Any
 
 from core.domain.runs.run import Run, RunStatus
 
-# In a run's metadata:
-# {"kind": "tool", "name": "Bash: make test", "since": "2026-…", "heard_at": "2026-…",
-#  "output_at": "2026-…", "busy_at": null}.
+# In a run's metadata, as `Awaited.to_json` writes it.
 AWAITED_KEY = "awaited"
 
 
@@ -34,9 +32,12 @@ class Awaited:
         since: When the wait began: the start of a tool call, the question to the model.
         heard_at: When the run's agent, or its worker while it prepares the run, last did anything.
         name: The tool call, or why the model is asked again.
-        output_at: When the programs that the agent started last wrote anything; `None` if they
-            did not, or if it is not known.
+        output_at: When the programs that the agent or its worker started last wrote anything;
+            `None` if they did not, or if it is not known.
         busy_at: When they last used the processor; `None` as for `output_at`.
+        watched_since: Since when the worker looks at these programs; `None` if it does not yet.
+        is_output_known: Whether it can read what they write.
+        expected_at: Until when silence was announced: the next try of a retry.
     """
 
     kind: AwaitedKind
@@ -45,6 +46,9 @@ class Awaited:
     name: str | None = None
     output_at: datetime | None = None
     busy_at: datetime | None = None
+    watched_since: datetime | None = None
+    is_output_known: bool = False
+    expected_at: datetime | None = None
 
     @classmethod
     def of_run(cls, run: Run) -> Awaited | None:
@@ -65,9 +69,18 @@ class Awaited:
             "name": self.name,
             "since": self.since.isoformat(),
             "heard_at": self.heard_at.isoformat(),
-            "output_at": None if self.output_at is None else self.output_at.isoformat(),
-            "busy_at": None if self.busy_at is None else self.busy_at.isoformat(),
+            "output_at": _text(self.output_at),
+            "busy_at": _text(self.busy_at),
+            "watched_since": _text(self.watched_since),
+            "is_output_known": self.is_output_known,
+            "expected_at": _text(self.expected_at),
         }
+
+    @property
+    def life_at(self) -> datetime:
+        """When the run last showed any life: an event of its agent, output, or processor time."""
+        signs = (self.heard_at, self.output_at, self.busy_at)
+        return max(sign for sign in signs if sign is not None)
 
 
 def _read(stored: object) -> Awaited | None:
@@ -82,9 +95,16 @@ def _read(stored: object) -> Awaited | None:
             name=name if isinstance(name, str) else None,
             output_at=_time(stored.get("output_at")),
             busy_at=_time(stored.get("busy_at")),
+            watched_since=_time(stored.get("watched_since")),
+            is_output_known=stored.get("is_output_known") is True,
+            expected_at=_time(stored.get("expected_at")),
         )
     except ValueError:
         return None
+
+
+def _text(time: datetime | None) -> str | None:
+    return None if time is None else time.isoformat()
 
 
 def _time(stored: object) -> datetime | None:

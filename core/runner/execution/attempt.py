@@ -20,6 +20,7 @@ from core.domain.kills.termination import Proof, Termination
 from core.domain.runs.run import Run, StopReason
 from core.domain.workflow import DEFAULT_TIMEOUT, WorkflowDefinition
 from core.runner.execution.progress import Progress
+from core.workspace.watch import GitWatch
 from core.workspace.workspaces import Workspace
 
 
@@ -105,10 +106,15 @@ class Prepared:
 
 @dataclass
 class Opened:
-    """What the attempt has opened so far, for its ending and for the lease."""
+    """What the attempt has opened so far, for its ending, for the lease, and for signs of life.
+
+    Attributes:
+        git: The commands that prepare its workspace.
+    """
 
     prepared: Prepared | None = None
     agent: AgentSession | None = None
+    git: GitWatch = field(default_factory=GitWatch)
 
     @property
     def workspace(self) -> Workspace | None:

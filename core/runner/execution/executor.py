@@ -18,6 +18,7 @@ from core.runner.execution.attempt import Attempt, Cause, Failure, Stopped
 from core.runner.execution.attempt_result import unexpected_error
 from core.runner.execution.ending import AttemptEnding
 from core.runner.execution.ledger import Ledger
+from core.runner.execution.life_watch import USUAL_LOOKS, LifeWatch, LookTimes
 from core.runner.execution.prior_usage import PriorUsage
 from core.runner.execution.progress import Progress
 from core.runner.execution.settlement import Settlement
@@ -54,6 +55,7 @@ class Executor:
     Attributes:
         lease: Knows the attempts that this worker executes; the heartbeat renews it.
         agents: The settings that every agent is started with.
+        looks: When the programs of a silent agent are looked at.
     """
 
     ledger: Ledger
@@ -63,6 +65,7 @@ class Executor:
     transcripts: Transcripts
     lease: Lease
     agents: AgentEnvironment
+    looks: LookTimes = USUAL_LOOKS
 
     async def __call__(self, job: Job) -> None:
         """Execute the attempt that the job names, if it is still pending.
@@ -89,13 +92,16 @@ class Executor:
         )
         work: WorkTask = asyncio.create_task(agent_work.run(attempt), name=f"work {run_id}")
         writer = asyncio.create_task(self._write(attempt, work), name=f"write {run_id}")
+        life = LifeWatch(attempt, self.ledger.context.clock, self.looks)
+        watch = asyncio.create_task(life.run(), name=f"watch life {run_id}")
         stopped: Stopped | None = None
 
         async def settle() -> Afterwards | None:
             writer.cancel()
+            watch.cancel()
             # It works still only if its stop has failed.  Closing its agent ends the processes.
             work.cancel()
-            await asyncio.wait({work, writer})
+            await asyncio.wait({work, writer, watch})
             failure = None if work.cancelled() else work.result()
             return await settlement.settle(attempt, failure, stopped)
 

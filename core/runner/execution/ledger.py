@@ -16,7 +16,7 @@ from core.agent.attempt_result import AttemptResult
 from core.domain.errors import Unavailable
 from core.domain.fleet.attempt import AttemptRecord, node_of
 from core.domain.kills.termination import ProcessIdentity
-from core.domain.runs.awaited import AWAITED_KEY, Awaited, AwaitedKind
+from core.domain.runs.awaited import AwaitedKind
 from core.domain.runs.errors import IllegalTransition, StaleAttempt
 from core.domain.runs.event import EventKind, EventRecord
 from core.domain.runs.failure_analysis import FAILURE_KEY, FailureAnalysis
@@ -34,7 +34,7 @@ from core.services.context import ServiceContext
 from core.services.fleet.admission import admit
 from core.store import events, steps, terminations
 from core.store.fleet import attempts
-from core.store.runs import run_queries, runs
+from core.store.runs import run_queries, runs, signs_of_life
 from core.store.sessions import messages, sessions
 from core.workspace.workspaces import Workspace
 
@@ -112,13 +112,13 @@ class Ledger:
             The changed run.
         """
         now = self.context.clock()
-        starting = Awaited(kind=AwaitedKind.PROGRAM, since=now, heard_at=now)
+        attempt.progress.awaiting.wait_for(AwaitedKind.PROGRAM, at=now)
         async with self.context.transaction() as session:
             run = await runs.change(
                 session,
                 attempt.run.run_id,
                 now=now,
-                metadata={AWAITED_KEY: starting.to_json()},
+                metadata=attempt.progress.awaited_metadata,
                 attempt=attempt.run.attempt,
                 workspace_id=workspace.id,
                 workspace_path=str(workspace.path),
@@ -150,6 +150,9 @@ class Ledger:
             Unavailable: If the database cannot be reached.
         """
         progress = attempt.progress
+        if progress.has_new_signs and not progress.is_dirty:
+            await self._write_signs(attempt)
+            return
         records, present_steps = progress.drain(), progress.priced_steps
         try:
             async with self.context.transaction() as session:
@@ -168,6 +171,22 @@ class Ledger:
             progress.restore_records(records)
             raise
         progress.stored_steps = present_steps
+
+    async def _write_signs(self, attempt: Attempt) -> None:
+        """Write signs of life alone: nothing is drawn, and no stream tells of them."""
+        progress = attempt.progress
+        progress.has_new_signs = False
+        try:
+            async with self.context.transaction() as session:
+                await signs_of_life.record(
+                    session,
+                    attempt.run.run_id,
+                    attempt=attempt.run.attempt,
+                    metadata=progress.awaited_metadata,
+                )
+        except BaseException:
+            progress.has_new_signs = True
+            raise
 
     async def finish(
         self, attempt: Attempt, end: AttemptResult, kept: KeptWork | None = None

@@ -59,7 +59,9 @@ class Progress:
         texts: The main agent's last texts, oldest first, one for each answer.
         plan: The agent's newest task list; the session's next run starts with it.
         stored_steps: The steps as they were written last; `None` before the first time.
+        awaiting: What the attempt waits for.
         is_dirty: Whether there were events since the last `drain`.
+        has_new_signs: Whether there were signs of life since then that are no events.
     """
 
     def __init__(
@@ -78,6 +80,7 @@ class Progress:
         self.stored_steps: tuple[Step, ...] | None = None
         self._step_costs = StepCosts()
         self.is_dirty = False
+        self.has_new_signs = False
         self.model = model
         self.rate_limit: RateLimit | None = None
         self._tests = dict(prior_usage.tests)
@@ -87,7 +90,7 @@ class Progress:
         self._tools_used: dict[str, None] = dict.fromkeys(prior_usage.tools_used)
         self._activity: tuple[datetime, str] | None = None
         self._records: list[EventRecord] = []
-        self._awaiting = Awaiting()
+        self.awaiting = Awaiting()
 
     def begin_with(self, plan: tuple[PlanItem, ...], steps: tuple[Step, ...]) -> None:
         """Begin with the task list and the steps of earlier attempts or legs."""
@@ -97,7 +100,7 @@ class Progress:
     def add_event(self, event: AgentEvent, *, at: datetime) -> None:
         """Update the progress from an event of the agent."""
         self.is_dirty = True
-        self._awaiting.add_event(event, at=at)
+        self.awaiting.add_event(event, at=at)
         match event:
             case TurnUsage():
                 self.add_answer(event)
@@ -173,9 +176,9 @@ class Progress:
         )
 
     def drain(self) -> list[EventRecord]:
-        """The event records since the last call; clears `is_dirty`."""
+        """The event records since the last call; clears `is_dirty` and `has_new_signs`."""
         records, self._records = self._records, []
-        self.is_dirty = False
+        self.is_dirty = self.has_new_signs = False
         return records
 
     def restore_records(self, records: list[EventRecord]) -> None:
@@ -230,6 +233,12 @@ class Progress:
         """The last test results that were seen in each ecosystem, added up."""
         return total_of(self._tests.values())
 
+    @property
+    def awaited_metadata(self) -> dict[str, Any]:
+        """The part of the run's metadata that says what it waits for."""
+        awaited = self.awaiting.awaited
+        return {} if awaited is None else {AWAITED_KEY: awaited.to_json()}
+
     def columns(self) -> RunChanges:
         """The present values of the run's fields."""
         columns: RunChanges = {
@@ -241,13 +250,11 @@ class Progress:
         columns["cost_usd"], columns["cost_source"] = self.cost()
         if self.model is not None:
             columns["ai_model"] = self.model
-        metadata: dict[str, Any] = {}
+        metadata = self.awaited_metadata
         if self._attempt_refusals.hosts:
             metadata[REFUSED_HOSTS_KEY] = self.refused_hosts.to_json()
         if self._tests:
             metadata[TESTS_KEY] = results_to_json(self._tests)
-        if self._awaiting.awaited is not None:
-            metadata[AWAITED_KEY] = self._awaiting.awaited.to_json()
         if metadata:
             columns["metadata"] = metadata
         if self._activity is not None:

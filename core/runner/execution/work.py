@@ -21,6 +21,7 @@ from core.agent.session import open_agent
 from core.domain.errors import OpsError, unforeseen
 from core.domain.isolation import IsolationMode
 from core.domain.repositories import RepositoryNotAllowed
+from core.domain.runs.awaited import AwaitedKind
 from core.domain.runs.event import EventKind, ToolFinished, TurnUsage
 from core.domain.runs.run import Run, StopReason
 from core.domain.workflow import WorkflowDefinition
@@ -87,6 +88,9 @@ class AgentWork:
         """
         run_id = attempt.run.run_id
         try:
+            attempt.progress.awaiting.wait_for(
+                AwaitedKind.WORKSPACE, at=self.ledger.context.clock()
+            )
             history = await retry_while_unavailable(lambda: self.ledger.history(attempt.run))
             attempt.progress.begin_with(history.plan, history.steps)
             prepared = await self._prepare(attempt, history)
@@ -118,6 +122,12 @@ class AgentWork:
             await end_tree(run_marker=attempt.run.run_id, root=None)
         if not attempt.is_first:
             await wait_for_earlier_work(self.ledger, attempt.run)
+            # That can take minutes, and now something else begins.
+            attempt.progress.awaiting.wait_for(
+                AwaitedKind.WORKSPACE, at=self.ledger.context.clock()
+            )
+            attempt.progress.has_new_signs = True
+            attempt.has_changes.set()
         workspace = await ensure_workspace(
             attempt, history.branch, ledger=self.ledger, workspaces=self.workspaces
         )

@@ -65,10 +65,11 @@ async def ensure_workspace(
     run = attempt.run
     # The settings may have changed since the run was requested, or those of the bot may differ.
     workspaces.require_allowed(run.git_repo)
+    watch = attempt.opened.git
     workspace_id = run.workspace_id or f"ws_{run.session_id.hex[:12]}"
     existing, is_damaged, earlier_work = None, False, None
     try:
-        existing = await workspaces.reopen(workspace_id)
+        existing = await workspaces.reopen(workspace_id, watch=watch)
     except DamagedRepository:
         is_damaged = True
     if not attempt.is_first:
@@ -88,7 +89,10 @@ async def ensure_workspace(
             )
     if earlier_work is not None and earlier_work.work is not None:
         restored = await workspaces.restore(
-            workspace_id=workspace_id, source=run.git_repo, bundle=earlier_work.work.bundle
+            workspace_id=workspace_id,
+            source=run.git_repo,
+            bundle=earlier_work.work.bundle,
+            watch=watch,
         )
         _note_restored(
             attempt, ledger, earlier_work, workspace_id, restored.workspace,
@@ -104,6 +108,7 @@ async def ensure_workspace(
             source=run.git_repo,
             branch=branch,
             run_branch=f"signalbox/{run.workflow_name}/{run.run_id}",
+            watch=watch,
         )
     if earlier_work is not None and (
         earlier_work.is_cut_short

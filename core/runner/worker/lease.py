@@ -47,10 +47,12 @@ class Lease:
         check_interval: timedelta = _CHECK_INTERVAL,
         pause: Callable[[ProcessTree], Awaitable[int]] = pause_tree,
         resume: Callable[[ProcessTree], Awaitable[None]] = resume_tree,
+        on_resumed: Callable[[Attempt], object] = lambda _attempt: None,
     ) -> None:
         self._fence = fence_after.total_seconds()
         self._check_seconds = check_interval.total_seconds()
         self._pause, self._resume = pause, resume
+        self._on_resumed = on_resumed
         self._attempts: dict[AttemptKey, Attempt] = {}
         self._paused: dict[AttemptKey, ProcessTree] = {}
         self._renewed_at = boottime_seconds()
@@ -102,6 +104,8 @@ class Lease:
                 tree = self._paused.get(key)
                 if tree is not None and await self._try_to_resume(tree):
                     self._paused.pop(key, None)
+                    if key in self._attempts:
+                        self._on_resumed(self._attempts[key])
         for key, attempt in list(self._attempts.items()):
             if key not in own and attempt.cause is None:
                 # If it was taken over, this makes its next write fail, which stops the agent.

@@ -57,8 +57,10 @@ def conditions_of(
         now: The present time.
     """
     found: list[Condition] = []
+    heartbeats = {worker.node: worker.heartbeat_at for worker in observed.workers}
     for run in observed.live:
-        found += conditions_of_live_run(run, limits, now)
+        reported_at = None if run.node is None else heartbeats.get(run.node)
+        found += conditions_of_live_run(run, limits, now, reported_at=reported_at)
         found += conditions_of_spending(run, cost_limit=cost_limit, now=now)
     found += conditions_of_fleet(observed.workers, observed.live, limits, now)
     found += (condition_of_kill(kill) for kill in observed.kills)

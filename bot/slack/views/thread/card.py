@@ -20,7 +20,7 @@ from bot.words.runs.figures import (
     ended_steps_words,
     outcome_figures,
 )
-from bot.words.runs.silence import WORRYING_AFTER, awaited_words, silence_of, silence_title
+from bot.words.runs.silence import is_worrying, silence_of, silence_title, waiting_words
 from bot.words.runs.states import StateWords, state_of
 from core.domain.runs.run import RunStatus, StopReason
 from core.domain.runs.snapshot import RunSnapshot, Thread
@@ -49,7 +49,7 @@ def run_card(snapshot: RunSnapshot, *, now: datetime, task: str | None = None) -
     state = state_of(snapshot, MRKDWN)
     about = snapshot.run.task_input if task is None else task
     silence = silence_of(snapshot, now)
-    if silence is not None and silence >= WORRYING_AFTER:
+    if silence is not None and is_worrying(snapshot, now):
         state = StateWords(icon="🕐", title=silence_title(silence))
     drawn: list[Block] = [blocks.section(_title(snapshot, state, about))]
     lines = _lines(snapshot, state, now)
@@ -112,9 +112,11 @@ def _live_lines(snapshot: RunSnapshot, state: StateWords, now: datetime) -> list
     if silence is None:
         return [" · ".join(facts)] if facts else []
     # A long silence is the title already.
-    silent = [f"🕐 {silence_title(silence)}"] if silence < WORRYING_AFTER else []
-    awaited = awaited_words(snapshot, MRKDWN)
-    waits = ", ".join([*silent, awaited] if awaited else silent)
+    silent = [] if is_worrying(snapshot, now) else [f"🕐 {silence_title(silence)}"]
+    awaited = snapshot.awaited
+    if awaited is not None:
+        silent.append(waiting_words(awaited, now, MRKDWN, told=silence))
+    waits = ", ".join(silent)
     return [line for line in (" · ".join(facts), waits[:1].upper() + waits[1:]) if line]
 
 

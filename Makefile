@@ -8,7 +8,7 @@ WORKERS ?= auto
 # Every started process would compile all modules again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo install test check faults fuzz api-fuzz truth bench lock clean
+.PHONY: demo install test check faults fuzz api-fuzz truth alerts-replay bench lock clean
 
 install: $(VENV)/.runtime
 
@@ -43,6 +43,10 @@ api-fuzz: $(VENV)/.tests
 # Generated runs, each shown figure compared with the script's own; `ARGS="--seed 2 --runs 50"`.
 truth: $(VENV)/.tests
 	$(BIN)/python -m tests.truth $(ARGS)
+
+# Simulated weeks of runs, whose alerts are compared with a slow reference; `ARGS="--seeds 2 3"`.
+alerts-replay: $(VENV)/.tests
+	$(BIN)/python -m tests.alerts.replay $(ARGS)
 
 bench: $(VENV)/.tests
 	$(BIN)/python -m benchmarks $(ARGS)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 from bot.cli.advice import error_line
+from bot.cli.alert_commands import alert_commands, subscription_commands
 from bot.cli.run_commands import commands
 from core.domain.errors import OpsError
 
@@ -34,6 +35,8 @@ tokens = typer.Typer(
     name="token", no_args_is_help=True, help="API tokens, in the database of DATABASE_URL."
 )
 app.add_typer(commands)
+app.add_typer(alert_commands)
+app.add_typer(subscription_commands)
 app.add_typer(tokens)
 
 

@@ -107,7 +107,7 @@ def run_workflow(
             progress=progress,
         )
 
-    _perform(lambda acts: acts.start(workflow, body(), waits=wait), as_json=as_json)
+    perform_act(lambda acts: acts.start(workflow, body(), waits=wait), as_json=as_json)
 
 
 @commands.command("continue")
@@ -130,7 +130,7 @@ def continue_run(
         more, words = more_turns(message or [], turns)
         return acts.continue_run(target, turns=more, message=words_of(words), waits=wait)
 
-    _perform(act, as_json=as_json)
+    perform_act(act, as_json=as_json)
 
 
 @commands.command("kill")
@@ -157,7 +157,7 @@ def kill_run(
     """Kill a run."""
     from bot.cli.client.start_body import words_of
 
-    _perform(
+    perform_act(
         lambda acts: acts.kill(target, force=force, reason=words_of(reason or []), waits=wait),
         as_json=as_json,
     )
@@ -182,10 +182,10 @@ def show_status(
     if target is None and wait:
         raise typer.BadParameter("needs a RUN to wait for.", param_hint="--wait")
     if target is None:
-        _perform(lambda acts: acts.runs(ALL_LIVE), as_json=as_json)
+        perform_act(lambda acts: acts.runs(ALL_LIVE), as_json=as_json)
     else:
         known = target
-        _perform(lambda acts: acts.status(known, waits=wait), as_json=as_json)
+        perform_act(lambda acts: acts.status(known, waits=wait), as_json=as_json)
 
 
 @commands.command("runs")
@@ -210,7 +210,7 @@ def list_runs(
     selection = RunSelection(
         mine=mine, live=live, failed=failed, workflow=workflow, limit=limit, cursor=cursor
     )
-    _perform(lambda acts: acts.runs(selection), as_json=as_json)
+    perform_act(lambda acts: acts.runs(selection), as_json=as_json)
 
 
 @commands.command("logs")
@@ -222,10 +222,10 @@ def show_logs(
     as_json: AsJson = False,
 ) -> None:
     """Print the log of a run."""
-    _perform(lambda acts: acts.logs(target, follows=follow), as_json=as_json)
+    perform_act(lambda acts: acts.logs(target, follows=follow), as_json=as_json)
 
 
-def _perform(act: Act, *, as_json: bool) -> NoReturn:
+def perform_act(act: Act, *, as_json: bool) -> NoReturn:
     """Do it, and end with its exit code."""
     from bot.cli.client.acts import perform
     from bot.cli.client.output import note, prepare_output

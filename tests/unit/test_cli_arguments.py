@@ -134,6 +134,12 @@ def test_the_list_that_is_asked_for_is_one_that_the_api_knows() -> None:
         (["run", "fix", "x", "--timeout", "soon"], "--timeout"),
         (["status", ""], "RUN"),
         (["status", "--wait"], "--wait"),
+        (["alerts", "--kind", "nonsense"], "--kind"),
+        (["alerts", "nonsense"], "nonsense"),
+        (["alerts", "ack"], "ALERT"),
+        (["alerts", "ack", "x"], "ALERT"),
+        (["alerts", "snooze", "abcd"], "DURATION"),
+        (["alerts", "snooze", "abcd", "soon"], "DURATION"),
     ],
 )
 def test_a_wrong_use_ends_with_two_and_says_where(

@@ -39,6 +39,7 @@ from bot.cli.client.text_table import (
     safe_text,
     table_lines,
 )
+from bot.web.api.alerts.alert_routes import SnoozeBody
 from bot.web.api.run_kills import KillBody
 from bot.web.api.run_starts import ContinueBody, StartBody
 from bot.web.request_errors import InvalidRequest
@@ -363,7 +364,7 @@ def test_a_wrong_value_is_called_what_the_person_typed() -> None:
     )
     known = {
         f"body.{name}"
-        for model in (StartBody, ContinueBody, KillBody)
+        for model in (StartBody, ContinueBody, KillBody, SnoozeBody)
         for name in (model.model_fields)
     }
     assert {field for field in ARGUMENTS if field.startswith("body.")} <= known

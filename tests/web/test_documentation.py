@@ -13,6 +13,7 @@ import pytest
 from core.domain.actor import Role
 from core.domain.runs.run import StopReason
 from core.store.runs import runs
+from tests.alerts.world import fired_alert
 from tests.api import ApiHarness
 from tests.database import NOW, running_run
 from tests.limits import limit, patient
@@ -56,6 +57,7 @@ async def test_every_command_of_the_document_works(api: ApiHarness) -> None:
         "API": f"http://{api.host}/api/v1/workflows/claude-code",
         "RUN": killable.run_id,
         "SESSION": str(ended.session_id),
+        "ALERT": str(await fired_alert(api.database)),
     }
 
     answers = [
@@ -67,7 +69,7 @@ async def test_every_command_of_the_document_works(api: ApiHarness) -> None:
         for block in BLOCKS
     ]
 
-    assert len(answers) == 8
+    assert len(answers) == 10
     stream = answers.pop(BLOCKS.index(STREAM))
     decoder = json.JSONDecoder()
     for text in answers:
@@ -114,7 +116,7 @@ async def test_the_python_of_the_document_follows_a_run(api: ApiHarness) -> None
 
 async def test_the_document_leaves_no_route_out(api: ApiHarness) -> None:
     written = "\n".join(BLOCKS)
-    for name in ("API", "RUN", "SESSION", "SIGNALBOX_URL"):
+    for name in ("API", "RUN", "SESSION", "SIGNALBOX_URL", "ALERT", "SUBSCRIPTION"):
         written = written.replace(f"${name}", f"<{name}>")
 
     missing = [
@@ -123,7 +125,7 @@ async def test_the_document_leaves_no_route_out(api: ApiHarness) -> None:
         if not re.search(
             re.sub(
                 r"\\\{\w+\\\}",
-                "(?:<RUN>|<SESSION>|implement)",
+                "(?:<RUN>|<SESSION>|<ALERT>|<SUBSCRIPTION>|implement)",
                 re.escape(
                     route.path.replace("/workflows/claude-code", "<API>")
                     if route.path.startswith("/workflows")

@@ -13,6 +13,7 @@ import pytest
 from core.domain.actor import Role
 from core.domain.runs.run import StopReason
 from core.store.runs import runs
+from tests.alerts.world import fired_alert
 from tests.api import ApiHarness
 from tests.database import NOW, running_run
 from tests.limits import limit
@@ -54,23 +55,29 @@ async def test_the_commands_print_the_json_of_the_api(
         "SIGNALBOX_URL": f"http://{api.host}",
         "SIGNALBOX_TOKEN": await api.token(role=Role.ADMIN),
         "RUN": run.run_id,
+        "ALERT": str(await fired_alert(api.database)),
     }
     (script,) = blocks("bash", section="From the command line")
 
     printed = await output_of("bash", "-euc", script, **variables)
 
     started, status, kill, listed, *lines = map(json.loads, printed.splitlines())
+    *lines, alerts, acknowledged, snoozed, subscribed = lines
     assert started["is_new"]
     assert started["max_turns"] == 30
     assert (status["run_id"], status["headline"]) == (run.run_id, "Running")
     assert (kill["run_id"], kill["reason"]) == (run.run_id, "wrong branch")
     assert {one["run_id"] for one in listed["runs"]} == {run.run_id, started["run_id"]}
     assert {line["kind"] for line in lines} <= {"run_queued", "run_started", "kill_phase"}
-    assert len(script.splitlines()) == 5
+    assert [one["alert_id"] for one in alerts["alerts"]] == [variables["ALERT"]]
+    assert acknowledged["acknowledged_by"] == "ci"
+    assert snoozed["snoozed_by"] == "ci"
+    assert subscribed == {"subscriptions": []}
+    assert len(script.splitlines()) == 9
 
 
 async def test_the_program_in_python_waits_for_its_run(api: ApiHarness) -> None:
-    (program,) = blocks("python", section="From Python")
+    program, _ = blocks("python", section="From Python")
     variables = {
         "SIGNALBOX_URL": f"http://{api.host}",
         "SIGNALBOX_TOKEN": await api.token(role=Role.RUNNER),
@@ -98,3 +105,17 @@ async def test_the_program_in_python_waits_for_its_run(api: ApiHarness) -> None:
 
     assert printed.startswith(f"{run_id} ")
     assert printed.rstrip().endswith("None")
+
+
+async def test_the_program_in_python_prints_what_nobody_takes_care_of(api: ApiHarness) -> None:
+    _, program = blocks("python", section="From Python")
+    token = await api.token(role=Role.RUNNER)
+    alert_id = await fired_alert(api.database)
+    variables = {"SIGNALBOX_URL": f"http://{api.host}", "SIGNALBOX_TOKEN": token}
+
+    before = await output_of(sys.executable, "-c", program, **variables)
+    await api.post(f"/alerts/{alert_id}/acknowledge", token)
+    after = await output_of(sys.executable, "-c", program, **variables)
+
+    assert before.startswith("warning failed ")
+    assert after == ""

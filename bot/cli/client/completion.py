@@ -1,4 +1,4 @@
-"""Suggestions for a shell: run ids and workflow names, asked of the API.
+"""Suggestions for a shell: ids of runs and alerts, names of workflows, asked of the API.
 
 A shell waits while a word is completed, so this ends in time whatever the network does, and a
 failure is no suggestion and no message.
@@ -23,7 +23,7 @@ from core.domain.errors import OpsError
 Suggestion = tuple[str, str]
 
 _LIMIT_SECONDS = 1.5
-_MOST_RUNS = "50"
+_MOST = "50"
 _HELP_CELLS = 60
 # A shell evaluates suggestions.  Tasks are written by others, and zsh would run a command in one.
 _SAFE_WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
@@ -33,7 +33,7 @@ LIVE: Query = (("status", "pending"), ("status", "running"))
 
 def suggest_runs(beginning: str, query: Query = ()) -> list[Suggestion]:
     """The newest runs whose id begins so, with their state and task."""
-    found = _ask(f"{CONSOLE}/runs", [("limit", _MOST_RUNS), *query], "runs")
+    found = _ask(f"{CONSOLE}/runs", [("limit", _MOST), *query], "runs")
     return _suggestions(
         ((one.get("run_id"), f"{state_words(one)}, {one.get('task')}") for one in found), beginning
     )
@@ -44,6 +44,14 @@ def suggest_workflows(beginning: str) -> list[Suggestion]:
     found = _ask(f"{CONSOLE}/workflows", [], "workflows")
     return _suggestions(
         ((one.get("name"), str(one.get("description"))) for one in found), beginning
+    )
+
+
+def suggest_alerts(beginning: str) -> list[Suggestion]:
+    """The newest open alerts whose id begins so, with what they tell."""
+    found = _ask("/alerts", [("open", "true"), ("limit", _MOST)], "alerts")
+    return _suggestions(
+        ((one.get("alert_id"), str(one.get("sentence"))) for one in found), beginning
     )
 
 

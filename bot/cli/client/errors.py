@@ -92,9 +92,12 @@ ARGUMENTS: Mapping[str, str] = MappingProxyType(
         "body.priority": "--priority",
         "body.progress_every": "--progress",
         "body.reason": "REASON",
+        "body.duration": "DURATION",
         "path.workflow_name": "WORKFLOW",
         "path.run_id": "RUN",
+        "path.alert_id": "ALERT",
         "query.workflow": "--workflow",
+        "query.channel": "--channel",
         "query.limit": "--limit",
         "query.cursor": "--cursor",
     }
@@ -103,6 +106,7 @@ ARGUMENTS: Mapping[str, str] = MappingProxyType(
 # What to do next, by the API's code of the error; `{…}` is a fact of the refusal.
 _ADVICE: Mapping[str, str] = MappingProxyType(
     {
+        "alert_not_found": "`signalbox alerts` lists them.",
         "already_ended": "`signalbox runs` shows how runs ended.",
         "role_too_low": "Ask an admin for a token with that role.",
         "run_not_found": "`signalbox runs` lists them.",

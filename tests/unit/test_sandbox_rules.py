@@ -304,13 +304,17 @@ def test_names_become_mentions_and_everything_else_is_escaped() -> None:
 
 
 def test_a_command_has_ids_of_names_only_on_request() -> None:
-    people = {"ben": "U1"}
+    names: dict[str, dict[str, str]] = {
+        "people": {"ben": "U1"},
+        "channels": {},
+        "groups": {"oncall": "S1"},
+    }
 
-    with_ids = slash_text("to @ben & co", people=people, channels={}, should_escape=True)
-    plain = slash_text("to @ben & co", people=people, channels={}, should_escape=False)
+    with_ids = slash_text("to @ben & @oncall", **names, should_escape=True)
+    plain = slash_text("to @ben & @oncall", **names, should_escape=False)
 
-    assert with_ids == "to <@U1|ben> &amp; co"
-    assert plain == "to @ben &amp; co"
+    assert with_ids == "to <@U1|ben> &amp; <!subteam^S1|@oncall>"
+    assert plain == "to @ben &amp; @oncall"
 
 
 def test_the_visible_text_comes_from_blocks_or_else_the_text() -> None:

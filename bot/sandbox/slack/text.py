@@ -46,13 +46,21 @@ def _encode_typed(text: str, people: Mapping[str, str], channels: Mapping[str, s
 
 
 def slash_text(
-    text: str, *, people: Mapping[str, str], channels: Mapping[str, str], should_escape: bool
+    text: str,
+    *,
+    people: Mapping[str, str],
+    channels: Mapping[str, str],
+    groups: Mapping[str, str],
+    should_escape: bool,
 ) -> str:
     """The text of a slash command: escaped, with ids only if the command asks for them."""
     if not should_escape:
         return escape(text)
 
     def slash_mention(found: re.Match[str]) -> str:
+        group = groups.get(found[2].lower()) if found[1] == "@" else None
+        if group is not None:
+            return f"<!subteam^{group}|@{found[2]}>"
         known = (people if found[1] == "@" else channels).get(found[2].lower())
         return f"<{found[1]}{known}|{found[2]}>" if known else found[0]
 

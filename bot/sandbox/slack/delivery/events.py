@@ -126,6 +126,12 @@ def channel_archive_event(
     return {"type": kind, "channel": channel.id, "user": user, "event_ts": ts}
 
 
+def channel_deleted_event(*, channel: Channel, ts: str) -> Document:
+    """A channel was deleted."""
+    kind = "group_deleted" if channel.is_private else "channel_deleted"
+    return {"type": kind, "channel": channel.id, "event_ts": ts}
+
+
 def reaction_event(
     *, added: bool, user: str, reaction: str, channel: Channel, message: Document, ts: str
 ) -> Document:

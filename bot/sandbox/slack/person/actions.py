@@ -95,6 +95,7 @@ class PersonActions:
                 text.strip(),
                 people=people,
                 channels=channels,
+                groups={group.handle: group.id for group in self.workspace.groups.values()},
                 should_escape=commands[command].should_escape,
             ),
             response_url=url,
@@ -260,6 +261,16 @@ class PersonActions:
             channel=channel, user=person.id, ts=self.workspace.new_ts(), is_unarchived=True
         )
         await self._deliver([event], channel)
+
+    async def delete_channel(self, channel: Channel) -> None:
+        """Delete a channel with all its messages."""
+        had_app = BOT_USER_ID in channel.members
+        del self.workspace.channels[channel.id]
+        self.workspace.messages.pop(channel.id, None)
+        self.workspace.inspector.publish_change("channel", channel=channel.id)
+        if had_app:
+            event = events.channel_deleted_event(channel=channel, ts=self.workspace.new_ts())
+            await self._deliver([event], None)
 
     async def press_stop(self, person: Person, channel: Channel, thread_ts: str) -> None:
         """Press the native stop button of an agent session; only a working session has one."""

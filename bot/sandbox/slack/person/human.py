@@ -177,6 +177,10 @@ class Human:
         person, target_channel = self._workspace.person(user), self._workspace.channel(channel)
         await self._actions.unarchive(person, target_channel)
 
+    async def delete_channel(self, channel: str) -> None:
+        """Delete a channel."""
+        await self._actions.delete_channel(self._workspace.channel(channel))
+
     async def react(self, channel: str, ts: str, name: str, user: str | None = None) -> None:
         """Add a reaction to a message."""
         person, target_channel = self._workspace.person(user), self._workspace.channel(channel)

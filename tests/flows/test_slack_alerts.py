@@ -1,207 +1,269 @@
-"""`/workflow alerts` over Slack's protocols: commands, buttons, the form, and ends of channels."""
+"""Alerts in the sandbox over real protocols: one alert is one message, as long as it lasts."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from typing import Any
+from contextlib import AbstractAsyncContextManager
+from datetime import timedelta
+from pathlib import Path
 
 import pytest
-import pytest_asyncio
 
-from bot.sandbox.slack.people import ADA, BUILDS, OPERATORS
-from bot.sandbox.slack.server import Sandbox
+from bot.assembly.app import RunningApp
 from core.domain.alerts.kinds import AlertKind
-from core.domain.alerts.subscription import Subscription
-from tests.fakes.bot import RunningBot, open_bot
-from tests.fakes.services import FakeServices
-from tests.sandbox import sandbox
+from core.domain.alerts.quiet_hours import QuietHours
+from core.domain.runs.run import StopReason
+from core.store.database.engine import Database
+from tests.alerts.channel import AlertChannel
+from tests.harness import CONFIG, open_harness
 
-__all__ = ["sandbox"]
-
-
-@pytest_asyncio.fixture(params=["socket", "http"])
-async def bot(request: pytest.FixtureRequest, sandbox: Sandbox) -> AsyncIterator[RunningBot]:
-    async with open_bot(sandbox, FakeServices(), transport=str(request.param)) as opened:
-        yield opened
-        await sandbox.wait_until_idle()
+VIEWERS = """
+[roles]
+viewer = ["*"]
+"""
 
 
-async def alerts(bot: RunningBot, text: str, *, channel: str = "#builds", user: str = "ada") -> str:
-    """Type `/workflow alerts …`; the next private answer."""
-    human = bot.sandbox.human
-    before = len(human.ephemerals(user))
-    answer = await human.slash(channel, "/workflow", f"alerts {text}", user=user)
-    assert answer.ok
-    found = await human.wait_for(lambda: human.ephemerals(user)[before:], what=f"answer to {text}")
-    return human.text(found[0])
+@pytest.fixture
+async def channel(database: Database, tmp_path: Path) -> AsyncIterator[AlertChannel]:
+    """The channel, with a bot over Socket Mode and without a worker."""
+    async with open_harness(database, tmp_path / "home", transport="socket") as harness:
+        yield AlertChannel(harness)
+        await harness.settle()
 
 
-async def wait_for_private(bot: RunningBot, words: str, user: str = "ada") -> dict[str, Any]:
-    human = bot.sandbox.human
-    return await human.wait_for(
-        lambda: next((m for m in human.ephemerals(user) if words in human.text(m)), None),
-        what=words,
-    )
+def serving(channel: AlertChannel) -> AbstractAsyncContextManager[RunningApp]:
+    """Run the bot."""
+    return channel.harness.serving(runs_worker=False)
 
 
-async def wait_for_post(bot: RunningBot, words: str, channel: str = "#builds") -> str:
-    """A message that everybody in a channel sees, once it exists."""
-    human = bot.sandbox.human
-    return await human.wait_for(
-        lambda: next(
-            (text for m in human.messages(channel) if words in (text := human.text(m))), None
-        ),
-        what=words,
-    )
+async def test_an_alert_is_one_message_from_its_begin_to_its_end(channel: AlertChannel) -> None:
+    await channel.subscribe(AlertKind.STALLED)
+    async with serving(channel):
+        run = await channel.silent_run()
+        await channel.evaluate()
+        message = await channel.only_message()
+        opened = await message.wait_for_text("`make test` has been running for 10 min")
+        assert "Nothing is heard of a run" in opened
+        assert message.replies == []
+
+        await message.press("Acknowledge", user="ben")
+        await message.wait_for_text("acknowledged by ben")
+        channel.world.wait(minutes=1)
+        await channel.end_silence(run)
+
+        assert "resolved after 13 min" in message.text
+        assert message.labels == []
+        [history] = message.replies
+        assert "Acknowledged by ben" in history
+        assert "Resolved after 13 min" in history
+    assert channel.slots() == {"alert": 1, "history": 1}
 
 
-async def open_form(bot: RunningBot, text: str = "subscribe", *, user: str = "ada") -> Any:
-    await bot.sandbox.human.slash("#builds", "/workflow", f"alerts {text}", user=user)
-    return await bot.sandbox.human.wait_for(lambda: bot.sandbox.human.modal(user), what="the form")
-
-
-def only(bot: RunningBot) -> Subscription:
-    (found,) = bot.subscriptions.kept.values()
-    return found
-
-
-async def test_a_command_subscribes_the_channel_and_everybody_sees_who_did(
-    bot: RunningBot,
+async def test_a_snooze_that_ends_while_it_lasts_is_told_in_a_reply(
+    channel: AlertChannel,
 ) -> None:
-    answer = await alerts(
-        bot,
-        "subscribe failed stalled workflow=implement severity>=warning for 15m "
-        "mention=@operators quiet=22:00-07:00 tz=Europe/Berlin",
-    )
+    await channel.subscribe(AlertKind.STALLED, mention="<!subteam^S0614TZR7>")
+    async with serving(channel):
+        await channel.silent_run()
+        await channel.evaluate()
+        message = await channel.only_message()
 
-    made = only(bot)
-    assert "Subscribed (number 1)" in answer
-    assert (made.channel_id, made.kinds) == (BUILDS, {AlertKind.FAILED, AlertKind.STALLED})
-    assert made.filter.workflow == "implement"
-    assert made.mention == f"<!subteam^{OPERATORS}>"
-    assert str(made.quiet_hours) == "22:00-07:00"
-    public = await wait_for_post(bot, "subscribed this channel to alerts")
-    assert f"<@{ADA}>" in public
-    assert "subteam" not in public
+        await message.press("Snooze 1 h")
+        await message.wait_for_text("snoozed until")
+        channel.world.wait(minutes=59)
+        await channel.evaluate_and_draw()
+        assert "it still lasts" not in "".join(message.replies)
+        channel.world.wait(minutes=2)
+        await channel.evaluate_and_draw()
 
-
-async def test_a_group_that_slack_did_not_mark_is_looked_up(bot: RunningBot) -> None:
-    await bot.sandbox.human.say("#builds", "@signalbox alerts subscribe failed mention=operators")
-
-    await wait_for_private(bot, "Subscribed (number 1)")
-
-    assert only(bot).mention == f"<!subteam^{OPERATORS}>"
+        reply = await message.wait_for_reply("The snooze has ended, and it still lasts")
+        assert "<!subteam^S0614TZR7>" in reply
+    assert channel.slots() == {"alert": 1, "history": 1, "woken:3": 1}
 
 
-async def test_the_same_subscription_again_changes_nothing(bot: RunningBot) -> None:
-    await alerts(bot, "subscribe failed")
-    await wait_for_post(bot, "subscribed this channel")
-
-    again = await alerts(bot, "subscribe failed")
-
-    assert "exactly that subscription already" in again
-    assert len(bot.subscriptions.kept) == 1
-    assert len(bot.sandbox.human.messages("#builds")) == 1
-
-
-async def test_the_time_zone_is_that_of_the_person(bot: RunningBot) -> None:
-    await alerts(bot, "subscribe failed quiet=22-7")
-
-    assert only(bot).time_zone == "Etc/UTC"
-
-
-@pytest.mark.parametrize(
-    ("text", "words"),
-    [
-        ("subscribe bogus", "There is no kind of alert `bogus`"),
-        ("subscribe failed mention=@nobody", "There is no user group `@nobody`"),
-        ("subscribe failed workflow=nonsense", "`/workflow workflows`"),
-        ("subscribe failed for=soon", "`for=15m`"),
-        ("edit 3", "`/workflow alerts list`"),
-        ("unsubscribe 3", "`/workflow alerts list`"),
-        ("unsubscribe x", "needs the number"),
-        ("mute", "`/workflow alerts mute 2h`"),
-        ("frobnicate", "`/workflow help alerts`"),
-        ("test bogus", "There is no kind of alert `bogus`"),
-        ("help", "*Kinds*"),
-    ],
-)
-async def test_every_error_says_what_to_type(sandbox: Sandbox, text: str, words: str) -> None:
-    async with open_bot(sandbox, FakeServices()) as bot:
-        await alerts(bot, "subscribe failed")
-
-        assert words in await alerts(bot, text)
-
-        assert len(bot.subscriptions.kept) == 1
-        await sandbox.wait_until_idle()
-
-
-@pytest.mark.parametrize("text", ["list", "edit", "unsubscribe", "unsubscribe all"])
-async def test_without_a_subscription_it_is_said_how_to_make_one(
-    sandbox: Sandbox, text: str
+async def test_still_fine_leaves_a_silent_run_alone_for_half_an_hour(
+    channel: AlertChannel,
 ) -> None:
-    async with open_bot(sandbox, FakeServices()) as bot:
-        assert "`/workflow alerts subscribe usual`" in await alerts(bot, text)
-        await sandbox.wait_until_idle()
+    await channel.subscribe(AlertKind.STALLED)
+    async with serving(channel):
+        await channel.silent_run()
+        await channel.evaluate()
+        message = await channel.only_message()
+
+        await message.press("Still fine", user="ben")
+        await message.wait_for_reply("Still fine, says ben")
+
+        assert "snoozed until" in message.text
+        assert "Still fine" not in message.labels
 
 
-async def test_a_mute_without_a_subscription_is_refused(bot: RunningBot) -> None:
-    assert "There is no such subscription" in await alerts(bot, "mute 2h")
+async def test_runs_that_fail_together_share_a_message(channel: AlertChannel) -> None:
+    await channel.subscribe(AlertKind.FAILED)
+    async with serving(channel):
+        for number in (1, 2):
+            await channel.world.ended_run(StopReason.AGENT_ERROR, task_input=f"Task {number}")
+        await channel.evaluate()
+        message = await channel.only_message()
+        await message.wait_for_text("2 runs failed")
+        channel.world.wait(minutes=2)
+        await channel.world.ended_run(StopReason.AGENT_ERROR, task_input="Task 3")
+        await channel.evaluate_and_draw()
+
+        assert "3 runs failed" in await message.wait_for_text("Task 3")
+        assert "1 more run failed" in await message.wait_for_reply("Task 3")
+        await message.press("Acknowledge all", user="ben")
+        await message.wait_for_text("acknowledged by ben")
+        await channel.wait_until_drawn()
+        assert message.text.count("acknowledged by ben") == 3
+    assert channel.slots() == {"alert": 1, "joined:2": 1, "history": 1}
 
 
-async def test_a_channel_is_muted_and_told_again(bot: RunningBot) -> None:
-    await alerts(bot, "subscribe failed")
-
-    muted = await alerts(bot, "mute 2h")
-    listed = await alerts(bot, "list")
-    unmuted = await alerts(bot, "mute off")
-
-    assert "not even of critical alerts" in muted
-    assert "🔕" in listed
-    assert "told here again" in unmuted
-    await wait_for_post(bot, "muted alerts in this channel until")
-    await wait_for_post(bot, "ended the mute")
-
-
-async def test_subscriptions_are_ended_by_number_and_all_at_once(bot: RunningBot) -> None:
-    for text in ("failed", "stalled", "killed"):
-        await alerts(bot, f"subscribe {text}")
-
-    one = await alerts(bot, "unsubscribe 2")
-    assert "`stalled`" in one
-    assert "2 subscriptions left" in one
-    rest = await alerts(bot, "unsubscribe all")
-
-    assert "Ended 2 subscriptions" in rest
-    assert not bot.subscriptions.kept
-    await wait_for_post(bot, "ended subscriptions of this channel to alerts: `stalled`")
-
-
-async def test_which_one_to_end_is_asked_with_buttons(bot: RunningBot) -> None:
-    for text in ("failed", "stalled"):
-        await alerts(bot, f"subscribe {text}")
-
-    await alerts(bot, "unsubscribe")
-    question = await wait_for_private(bot, "Which subscription shall I end?")
-    assert len(bot.subscriptions.kept) == 2
-    buttons = [block for block in question["blocks"] if "accessory" in block]
-    second = buttons[1]["accessory"]
-    await bot.sandbox.human.click(
-        "#builds", str(question["ts"]), label=None, action_id=None, block_id=None
-    ) if False else None
-    entered = {"value": second["value"]}
-    await press(bot, question, row=1)
-
-    await wait_for_private(bot, "Ended 1 subscription")
-    assert only(bot).kinds == {AlertKind.FAILED}
-    assert entered["value"]
-
-
-async def press(bot: RunningBot, message: dict[str, Any], *, row: int) -> None:
-    """Press the button of one row of a list."""
-    rows = [block for block in message["blocks"] if "accessory" in block]
-    only_row = {**message, "blocks": [rows[row]]}
-    message["blocks"][:] = only_row["blocks"]
-    await bot.sandbox.human.click(
-        "#builds", str(message["ts"]), label=rows[row]["accessory"]["text"]["text"]
+async def test_what_happened_in_quiet_hours_is_one_message_after_them(
+    channel: AlertChannel,
+) -> None:
+    now = channel.world.now
+    hours = QuietHours(
+        start=(now - timedelta(hours=1)).time().replace(second=0, microsecond=0),
+        end=(now + timedelta(hours=1)).time().replace(second=0, microsecond=0),
+        time_zone="UTC",
     )
+    await channel.subscribe(AlertKind.FAILED, AlertKind.ATTENTION, quiet_hours=hours)
+    async with serving(channel):
+        for number in (1, 2):
+            await channel.world.ended_run(StopReason.AGENT_ERROR, task_input=f"Task {number}")
+        await channel.evaluate_and_draw()
+        assert channel.messages() == []
+
+        channel.world.wait(hours=1)
+        await channel.evaluate()
+
+        message = await channel.only_message()
+        assert "2 alerts during quiet hours" in message.text
+        assert "Task 1" in message.text
+        assert "Task 2" in message.text
+
+
+async def test_the_end_is_shown_in_the_channel_where_that_is_wanted(
+    channel: AlertChannel,
+) -> None:
+    await channel.subscribe(AlertKind.STALLED, broadcasts=True)
+    async with serving(channel):
+        run = await channel.silent_run()
+        await channel.evaluate()
+        await channel.only_message()
+        channel.world.wait(minutes=1)
+        await channel.end_silence(run)
+
+        _, ended = await channel.wait_for_messages(2)
+        shown = channel.harness.human.text(channel.harness.human.messages("#builds")[-1])
+        assert "Resolved after 13 min" in shown
+        assert ended.ts != channel.messages()[0].ts
+
+
+async def test_a_restarted_bot_goes_on_with_the_same_message(channel: AlertChannel) -> None:
+    await channel.subscribe(AlertKind.STALLED)
+    async with serving(channel):
+        run = await channel.silent_run()
+        await channel.evaluate()
+        message = await channel.only_message()
+        await channel.wait_until_drawn()
+    channel.world.wait(minutes=1)
+    await channel.world.hear(run)
+    await channel.evaluate()
+
+    async with serving(channel):
+        await channel.wait_until_drawn()
+
+    assert "resolved after 13 min" in message.text
+    assert channel.slots() == {"alert": 1, "history": 1}
+
+
+@pytest.mark.parametrize("fault", ["lost_answer", "429", "500"])
+async def test_a_post_that_goes_wrong_leads_to_one_message(
+    channel: AlertChannel, fault: str
+) -> None:
+    await channel.subscribe(AlertKind.STALLED)
+    channel.harness.sandbox.faults.add("chat.postMessage", fault)
+    async with serving(channel):
+        await channel.silent_run()
+        await channel.evaluate()
+        await channel.only_message()
+        await channel.wait_until_drawn()
+
+    assert channel.slots() == {"alert": 1}
+
+
+@pytest.mark.parametrize("fault", ["lost_answer", "429", "500"])
+async def test_an_update_that_goes_wrong_is_repeated(channel: AlertChannel, fault: str) -> None:
+    await channel.subscribe(AlertKind.STALLED)
+    async with serving(channel):
+        run = await channel.silent_run()
+        await channel.evaluate()
+        message = await channel.only_message()
+        await channel.wait_until_drawn()
+        channel.harness.sandbox.faults.add("chat.update", fault)
+        channel.world.wait(minutes=1)
+
+        await channel.end_silence(run)
+
+        assert "resolved after 13 min" in message.text
+    assert channel.slots() == {"alert": 1, "history": 1}
+
+
+async def test_a_press_on_an_alert_that_has_ended_is_answered_privately(
+    channel: AlertChannel,
+) -> None:
+    await channel.subscribe(AlertKind.STALLED)
+    async with serving(channel):
+        run = await channel.silent_run()
+        await channel.evaluate()
+        message = await channel.only_message()
+        seen = message.screenshot()
+        await channel.end_silence(run)
+
+        await message.press_stale(seen, "Acknowledge", user="ben")
+
+        told = await channel.harness.wait_for_private("already ended", user="ben")
+        assert "resolved after" in told
+        assert "acknowledged" not in message.text
+
+
+async def test_pressing_twice_is_harmless(channel: AlertChannel) -> None:
+    await channel.subscribe(AlertKind.FAILED)
+    async with serving(channel):
+        await channel.world.ended_run(StopReason.AGENT_ERROR)
+        await channel.evaluate()
+        message = await channel.only_message()
+        seen = message.screenshot()
+        for _ in range(2):
+            await message.press_stale(seen, "Acknowledge", user="ben")
+        await channel.harness.sandbox.wait_until_idle()
+        await message.wait_for_reply("Acknowledged by ben")
+        await channel.wait_until_drawn()
+
+        assert "".join(message.replies).count("Acknowledged by ben") == 1
+        assert channel.harness.private_messages("ben") == []
+
+
+async def test_a_viewer_is_told_who_may_acknowledge(database: Database, tmp_path: Path) -> None:
+    config = f"{CONFIG}\n{VIEWERS}"
+    async with open_harness(
+        database, tmp_path / "home", transport="http", config=config
+    ) as harness:
+        channel = AlertChannel(harness)
+        await channel.subscribe(AlertKind.STALLED)
+        async with serving(channel):
+            await channel.silent_run()
+            await channel.evaluate()
+            message = await channel.only_message()
+            for label in ("Still fine", "Acknowledge", "Snooze until 9:00"):
+                await message.press(label, user="ben")
+                await harness.wait_for_private(
+                    "Only people with the role runner can acknowledge and snooze alerts",
+                    user="ben",
+                )
+                harness.sandbox.workspace.ephemerals.clear()
+            await channel.wait_until_drawn()
+
+            assert "acknowledged" not in message.text
+            assert "snoozed" not in message.text

@@ -186,7 +186,8 @@ async def test_a_hint_during_a_call_leads_to_another_one_after_it(database: Data
 
     async def hints() -> AsyncIterator[None]:
         while True:
-            yield await hinted.get()
+            await hinted.get()
+            yield None
 
     async def act() -> None:
         nonlocal calls, active

@@ -7,7 +7,6 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 from sqlalchemy import func, select, text
-from sqlalchemy.dialects import postgresql
 
 from core.domain.actor import User
 from core.domain.alerts.digest import Digest
@@ -175,7 +174,7 @@ async def test_the_runs_of_a_period_are_found_by_an_index(database: Database) ->
     conditions = digests.ended_within(AlertFilter(), since=MIDNIGHT - HOUR, until=MIDNIGHT)
     query = select(func.count()).select_from(RunRow).where(*conditions)
     words = query.compile(
-        dialect=postgresql.dialect(), compile_kwargs={"literal_binds": True}
+        dialect=database.engine.dialect, compile_kwargs={"literal_binds": True}
     ).string
     async with database.sessions.begin() as session:
         await session.execute(text("SET LOCAL enable_seqscan = off"))

@@ -8,7 +8,7 @@ WORKERS ?= auto
 # Every started process would compile all modules again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo install test check faults fuzz api-fuzz truth bench lock clean
+.PHONY: demo install test check faults fuzz api-fuzz truth stalls bench lock clean
 
 install: $(VENV)/.runtime
 
@@ -43,6 +43,10 @@ api-fuzz: $(VENV)/.tests
 # Generated runs, each shown figure compared with the script's own; `ARGS="--seed 2 --runs 50"`.
 truth: $(VENV)/.tests
 	$(BIN)/python -m tests.truth $(ARGS)
+
+# Silent runs, of which exactly the hung ones must be told; `ARGS="--healthy 20 --hung 7"`.
+stalls: $(VENV)/.tests
+	$(BIN)/python -m tests.stalls $(ARGS)
 
 bench: $(VENV)/.tests
 	$(BIN)/python -m benchmarks $(ARGS)

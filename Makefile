@@ -8,7 +8,7 @@ WORKERS ?= auto
 # Every started process would compile all modules again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo install test check faults fuzz api-fuzz truth alerts-replay bench lock clean
+.PHONY: demo install test check faults fuzz api-fuzz truth stalls alerts-replay bench lock clean
 
 install: $(VENV)/.runtime
 
@@ -47,6 +47,10 @@ truth: $(VENV)/.tests
 # Simulated weeks of runs, whose alerts are compared with a slow reference; `ARGS="--seeds 2 3"`.
 alerts-replay: $(VENV)/.tests
 	$(BIN)/python -m tests.alerts.replay $(ARGS)
+
+# Silent runs, of which exactly the hung ones must be told; `ARGS="--healthy 20 --hung 7"`.
+stalls: $(VENV)/.tests
+	$(BIN)/python -m tests.stalls $(ARGS)
 
 bench: $(VENV)/.tests
 	$(BIN)/python -m benchmarks $(ARGS)

@@ -187,7 +187,8 @@ class Campaign:
         problem = _wrong_evidence(case, alarm.evidence)
         if delay > MAX_DELAY + self.longest_gap - EVALUATE_EVERY:
             problem = f"told too late, {_short(alarm.evidence)}"
-        elif delay < timedelta(seconds=-LOOKS.every.total_seconds()):
+        elif delay < -(LOOKS.silent_for + LOOKS.every):
+            # What a tool does before the second look at it is not seen.
             problem = f"told too early, {_short(alarm.evidence)}"
         return self._outcome(name, run, problem, delay)
 

@@ -212,3 +212,32 @@ def test_an_agent_that_was_paused_is_heard_of_when_it_works_again() -> None:
 
     assert (one.awaited.heard_at, one.awaited.since) == (later, NOW)
     assert one.attempt.has_changes.is_set()
+
+
+async def test_a_clone_counts_as_life_while_git_works() -> None:
+    with start_tree("bash", "-c", SPINNING) as tree:
+        attempt = attempt_of(None)
+        # What `GitWatch` says while a command of git runs.
+        git: Any = SimpleNamespace(pids=frozenset({tree.root.pid}), awaited_folder=None)
+        attempt.opened.git = git
+        attempt.progress.awaiting.wait_for(AwaitedKind.WORKSPACE, at=NOW)
+        one = Watched(attempt)
+
+        begun = await one.look(after=31)
+        await Watched(attempt_of(tree)).let_programs_work()
+        has_worked = await one.look(after=20)
+
+    assert begun
+    assert has_worked
+    assert one.awaited.kind is AwaitedKind.WORKSPACE
+    assert one.awaited.busy_at == one.now
+
+
+async def test_a_worker_that_waits_without_a_command_shows_no_life() -> None:
+    one = Watched(attempt_of(None))
+    one.attempt.progress.awaiting.wait_for(AwaitedKind.WORKSPACE, at=NOW)
+
+    await one.look(after=31)
+
+    assert not await one.look(after=20)
+    assert one.awaited.busy_at is None

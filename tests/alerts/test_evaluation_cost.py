@@ -111,7 +111,7 @@ async def cost_of_evaluation(world: AlertWorld) -> Cost:
             explained = await connection.exec_driver_sql(
                 f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {statement}", parameters
             )
-            found = explained.scalar()
+            found: Any = explained.scalar()
             plan = (json.loads(found) if isinstance(found, str) else found)[0]["Plan"]
             cost.statements.append(statement)
             cost.buffers += plan["Shared Hit Blocks"] + plan["Shared Read Blocks"]

@@ -61,8 +61,10 @@ async def compare(
         Counter(tuple(row) for row in stored),
         Counter(_columns(one, last, teller) for one in alerts),
     )
-    have = Counter((row.channel_id, _name(row), row.handling, row.held_until) for row in delivered)
-    want = Counter(
+    have: Counter[tuple[object, ...]] = Counter(
+        (row.channel_id, _name(row), row.handling, row.held_until) for row in delivered
+    )
+    want: Counter[tuple[object, ...]] = Counter(
         (channel, name, handling, told.held.get((channel, name), (None,))[0])
         for (channel, name), handling in told.handling.items()
     )

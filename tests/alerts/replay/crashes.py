@@ -20,19 +20,17 @@ class Crash:
     """Where an evaluation ends.
 
     Attributes:
-        statement: The number of the statement that is not executed any more, from 1.
-        is_cancelled: Whether the task is cancelled there; else the statement raises.
+        statement: The number of the statement that is not executed any more, from 1; if there
+            are fewer, it is the commit that does not happen.
+        is_cancelled: Whether the task is cancelled at the statement; else the statement raises.
     """
 
     statement: int
     is_cancelled: bool
 
 
-async def crashing(world: AlertWorld, crash: Crash) -> bool:
-    """Evaluate once, until the statement; returns whether the evaluation was committed.
-
-    One with fewer statements is committed, and ends after that.
-    """
+async def crashing(world: AlertWorld, crash: Crash) -> None:
+    """Evaluate once, until the statement or the commit."""
     engine = world.database.engine.sync_engine
     task = asyncio.create_task(world.evaluate(), name="evaluation")
     count = 0
@@ -46,11 +44,16 @@ async def crashing(world: AlertWorld, crash: Crash) -> bool:
             raise Cut
         task.cancel()
 
+    def cut_commit(*_: Any) -> None:
+        raise Cut
+
     event.listen(engine, "before_cursor_execute", cut)
+    event.listen(engine, "commit", cut_commit)
     try:
         await task
     except (Cut, asyncio.CancelledError):
-        return False
+        return
     finally:
         event.remove(engine, "before_cursor_execute", cut)
-    return True
+        event.remove(engine, "commit", cut_commit)
+    raise AssertionError("the evaluation was not cut short")

@@ -72,11 +72,11 @@ def expected_alerts(looks: Sequence[Look]) -> list[Expected]:
         for key, seen in look.happened.items():
             happened[key][number] = seen
     found: list[Expected] = []
-    for key, seen in states.items():
+    for key, lasted in states.items():
         ends = happened.pop(key, {}) if key[0] == "budget" else {}
-        found += _states(key, seen, ends, looks)
-    for key, seen in happened.items():
-        found += _events(key, seen, looks)
+        found += _states(key, lasted, ends, looks)
+    for key, ended in happened.items():
+        found += _events(key, ended, looks)
     return sorted(found, key=lambda one: (one.fired_at, one.key))
 
 

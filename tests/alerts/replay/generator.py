@@ -11,6 +11,7 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from tests.alerts.replay.channels import channel_events
@@ -73,7 +74,7 @@ class Generator:
         """Draw it."""
         self._begin_workers()
         for number in range(self.runs):
-            self._at(self._moment(), lambda number=number: self._create(number, {}))
+            self._at(self._moment(), partial(self._create, number, {}))
         for _ in range(max(self.days // 2, 1)):
             self._at(self._moment(), self._slack_falls_behind)
         for _ in range(max(self.days // 2, 1)):
@@ -112,20 +113,26 @@ class Generator:
 
     def _begin_workers(self) -> None:
         for node in ("w1", "w2"):
-            self._at(1, lambda node=node: self._worker_up(node))
+            self._at(1, partial(self._worker_up, node))
         chance = self.chance
         for _ in range(self.days * 2):
             node = chance.choice(("w1", "w2"))
             away = chance.choice((20, 50, 70, 300, 4000))
-            self._at(self._moment(), lambda n=node, away=away: self._worker_dies(n, away))
-        for _ in range(max(self.days // 3, 1)):
+            self._at(self._moment(), partial(self._worker_dies, node, away))
+        for number in range(max(self.days // 3, 1)):
+            self._outage(90_000 + 2 * number)
             at = self._moment()
-            for number in range(4):
-                self._at(at + number * 700, lambda: self._worker_dies("w2", 90))
+            for time in range(4):
+                self._at(at + time * 700, lambda: self._worker_dies("w2", 90))
             self._at(self._moment(), lambda: self._worker_drains("w1"))
-            everybody = self._moment()
-            for node in ("w1", "w2"):
-                self._at(everybody, lambda node=node: self._worker_dies(node, 1500))
+
+    def _outage(self, number: int) -> None:
+        """No worker for 25 minutes, in which one run is silent and another one waits."""
+        begin = self._moment()
+        self._at(begin - 60, partial(self._create, number, {}))
+        self._at(begin + 30, partial(self._create, number + 1, {}))
+        for node in ("w1", "w2"):
+            self._at(begin, partial(self._worker_dies, node, 1500))
 
     def _worker_up(self, node: str) -> None:
         if self.workers.get(node) in {"up", "draining"}:
@@ -141,7 +148,9 @@ class Generator:
         self._emit(What.WORKER_DIES, name=node, start=self.starts[node])
         if away > 60:
             start = self.starts[node]
-            self._in(60 + self.chance.random() * 20, lambda: self._declare_lost(node, start))
+            # In an outage nobody is there to find it.
+            found = 1000 if away == 1500 else 60 + self.chance.random() * 20
+            self._in(found, lambda: self._declare_lost(node, start))
         self._in(away, lambda: self._worker_up(node))
 
     def _declare_lost(self, node: str, start: int) -> None:
@@ -172,7 +181,7 @@ class Generator:
                     continue
                 run.node, run.attempt = None, run.attempt + 1
                 self._emit(What.REQUEUED, run.number)
-                self._in(5 + self.chance.random() * 60, lambda run=run: self._start(run))
+                self._in(5 + self.chance.random() * 60, partial(self._start, run))
         self._tiny()
 
     def _tiny(self) -> None:
@@ -188,7 +197,7 @@ class Generator:
             index = self.runs + len(self.known) * 20 + number
             self._in(
                 number * 200 + 1,
-                lambda index=index: self._create(index, {"workflow": workflow, "fails": True}),
+                partial(self._create, index, {"workflow": workflow, "fails": True}),
             )
 
     def _create(self, number: int, wishes: dict[str, Any]) -> None:

@@ -83,12 +83,12 @@ class Player:
 
     async def _evaluate(self, tick: datetime) -> None:
         crash = self.crashes.get(tick)
-        if crash is None:
-            done = await self.world.evaluate()
-            assert done.was_free
-        elif not await crashing(self.world, crash):
+        if crash is not None:
+            await crashing(self.world, crash)
             self.cut += 1
             return
+        done = await self.world.evaluate()
+        assert done.was_free
         self.looked.append(tick)
 
     async def _past(self) -> None:

@@ -37,6 +37,7 @@ from core.services.feed import FeedService
 from core.services.fleet.fleet import FleetService
 from core.services.people import PeopleService
 from core.services.runs.listing import RunListService
+from core.services.runs.recent_runs import CacheLimits, RecentRuns
 from core.services.runs.records import RunRecordService
 from core.services.runs.runs import RunService
 from core.services.runs.status import StatusService
@@ -182,6 +183,7 @@ async def open_api(
     heartbeat: timedelta = HEARTBEAT_INTERVAL,
     check_seconds: float = 0.1,
     port: int = 0,
+    has_cache: bool = True,
 ) -> AsyncIterator[ApiHarness]:
     """Serve the API, on a free port unless one is given.
 
@@ -191,6 +193,7 @@ async def open_api(
         heartbeat: Of streams.
         check_seconds: Between two checks of the tokens of streams.
         port: To start a server again at the same address.
+        has_cache: Whether answers about ended runs are kept.
     """
     context = ServiceContext(database, utc_now)
     catalog = load_catalog(None)
@@ -201,6 +204,7 @@ async def open_api(
     place: list[Place] = []
     channels = FakeChannels()
     statuses = StatusService(context)
+    statuses = StatusService(context, RecentRuns(CacheLimits(is_on=has_cache)))
     watches = RunWatchService(context, FeedService(context), statuses)
     table = api_table(
         ApiServices(

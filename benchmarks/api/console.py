@@ -52,7 +52,7 @@ async def open_console(dsn: str, folder: Path, *, has_cache: bool = True) -> Asy
     Args:
         dsn: A database at the newest revision.
         folder: An empty one, for its home and its log.
-        has_cache: Whether it may keep what it composed for ended runs.
+        has_cache: Whether it may keep what it answered about ended runs.
     """
     async with AsyncExitStack() as stack:
         sandbox = await stack.enter_async_context(open_sandbox())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from functools import cache
 from typing import Any, TypeVar, get_origin
 
 from aiohttp import hdrs, web
@@ -32,6 +33,9 @@ def read_query(request: web.Request, model: type[ModelT]) -> ModelT:
     Raises:
         InvalidRequest: If one is not valid, not known, or repeated.
     """
+    if not request.query_string:
+        defaults: ModelT = _defaults(model)
+        return defaults
     values: dict[str, Any] = {}
     for name in dict.fromkeys(request.query.keys()):
         given = request.query.getall(name)
@@ -43,6 +47,16 @@ def read_query(request: web.Request, model: type[ModelT]) -> ModelT:
         else:
             raise InvalidRequest([(f"query.{name[:60]}", "is given more than once")])
     return _validated(values, model, "query")
+
+
+@cache
+def _defaults(model: type[ModelT]) -> ModelT:
+    """The values of an empty query; parameters are frozen, so that all requests can share them.
+
+    Raises:
+        InvalidRequest: If a value must be given; the next request raises it again.
+    """
+    return _validated({}, model, "query")
 
 
 async def read_body(request: web.Request, model: type[ModelT]) -> ModelT:

@@ -8,7 +8,6 @@ from http import HTTPStatus
 from uuid import uuid4
 
 from aiohttp import hdrs, web
-from pydantic_core import to_json
 
 from bot.web.auditor import Auditor
 from bot.web.authentication import Authentication
@@ -192,5 +191,5 @@ def _success(route: AnyRoute, request: web.Request, answer: Answer | CheckedAnsw
 
 def _written(route: AnyRoute, answer: Answer | CheckedAnswer) -> bytes:
     if isinstance(answer, CheckedAnswer):
-        return to_json(answer.fields)
+        return answer.written
     return answer.model_dump_json(exclude_unset=route.omits_unset).encode()

@@ -18,11 +18,14 @@ from sqlalchemy import Select
 
 from benchmarks.seed.load import NotEmpty, new_database, seed
 from benchmarks.seed.plans import END, SESSION, USER, repository_address, run_id, uuid_hex
+from bot.web.api.run_status import RunStatuses
 from bot.web.api.status_answer import StatusAnswer, StatusQuery, status_fields
+from bot.web.api.values import RunPath
+from bot.web.route import Call, CheckedAnswer, NoParameters
 from core.domain.actor import Actor, Origin, Role
 from core.domain.paging import COUNT_LIMIT, PageKey
 from core.domain.runs.outcome import Outcome
-from core.domain.runs.run import RunStatus, StopReason
+from core.domain.runs.run import Run, RunStatus, StopReason
 from core.domain.runs.search import RunSearch
 from core.services.context import ServiceContext
 from core.services.runs.enrichment import EVENTS
@@ -53,6 +56,11 @@ SEARCHES = {
         statuses=frozenset({RunStatus.COMPLETED}), workflow="fix", outcome=Outcome.ATTENTION
     ),
 }
+
+
+class _NoChanges:
+    async def wait_for_change(self, run: Run, *, by: Actor, seconds: float) -> None:
+        raise AssertionError("no request here waits")
 
 
 @pytest.fixture(scope="module")
@@ -142,9 +150,7 @@ def test_the_list_covers_every_filter() -> None:
 
 
 async def test_a_status_is_read_by_indexes(many: Database) -> None:
-    found = await scans(
-        many, status_read.STATEMENT, *status_read.arguments(run_id(1, 5), None, EVENTS)
-    )
+    found = await scans(many, status_read.statement_for(EVENTS), run_id(1, 5))
 
     assert {table for _, table in found} == {"workflow_runs", "workflow_steps", "run_events"}
     assert {kind for kind, _ in found} <= {"Index Scan", "Bitmap Heap Scan"}, found
@@ -169,6 +175,34 @@ async def test_what_is_written_unchecked_is_what_the_model_of_the_answer_writes(
                 run_id(1, number)[:14], by=PERSON, is_enhanced=query.enhanced
             )
             assert report == by_parts
+
+
+async def test_kept_answers_are_the_ones_without_a_cache(many: Database) -> None:
+    context = ServiceContext(many, lambda: END + timedelta(hours=1))
+    keeping, plain = [
+        StatusService(context, RecentRuns(CacheLimits(is_on=is_on))) for is_on in (True, False)
+    ]
+    queries = [
+        StatusQuery(enhanced=enhanced, include_steps=steps, include_logs=logs)
+        for enhanced, steps, logs in ((True, True, False), (True, False, False),
+                                      (False, True, False), (True, True, True))
+    ]  # fmt: skip
+
+    async def answer(service: StatusService, number: int, query: StatusQuery) -> CheckedAnswer:
+        routes = RunStatuses(service, _NoChanges(), context.clock)
+        path = RunPath(run_id=run_id(1, number))
+        return await routes.status(
+            Call(actor=PERSON, path=path, query=query, body=NoParameters(), request_key="")
+        )
+
+    for number in [*range(120), *range(RUNS - 8, RUNS)]:
+        for query in queries:
+            fresh = await answer(plain, number, query)
+            first, second = [await answer(keeping, number, query) for _ in range(2)]
+            assert first == second == fresh
+
+    assert keeping.cache.used_bytes > 300 * 1_000
+    assert plain.cache.used_bytes == 0
 
 
 async def test_seeding_deletes_no_runs(many: Database) -> None:

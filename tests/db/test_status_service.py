@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
 from core.domain.actor import Actor, Origin, Role
 from core.domain.progress.enrichment import Enrichment
@@ -16,12 +17,11 @@ from core.domain.runs.event import EventKind, EventRecord
 from core.domain.runs.run import Run, StopReason
 from core.domain.runs.step import Step, StepStatus
 from core.services.context import NotAllowed, ServiceContext
-from core.services.runs.enrichment import EVENTS
 from core.services.runs.recent_runs import CacheLimits, RecentRuns
 from core.services.runs.status import StatusService
 from core.store import events, steps
 from core.store.database.engine import Database
-from core.store.runs import runs, status_read
+from core.store.runs import runs
 from tests.database import NOW, missing_table, running_run
 
 PERSON = Actor(role=Role.VIEWER, origin=Origin.API, name="ann")
@@ -48,7 +48,7 @@ def step(number: int, status: StepStatus, **fields: Any) -> Step:
 async def write(
     database: Database, run: Run, *, plan: Sequence[Step] = (), said: Sequence[str] = ()
 ) -> None:
-    records = [EventRecord(kind=EventKind.AGENT_TEXT, at=NOW, data={"text": text}) for text in said]
+    records = [EventRecord(kind=EventKind.AGENT_TEXT, at=NOW, data={"text": one}) for one in said]
     records.append(
         EventRecord(
             kind=EventKind.TOOL_STARTED, at=NOW, data={"name": "Edit", "summary": "core/a.py"}
@@ -128,27 +128,6 @@ async def test_a_completed_run_has_its_result_and_what_is_proved(database: Datab
     assert [one.success for one in found.step_by_step_results] == [True, None]
 
 
-async def test_answers_are_the_same_with_the_cache_and_without_it(database: Database) -> None:
-    run = await running_run(database)
-    await write(database, run, plan=[step(1, StepStatus.COMPLETED)], said=["## Summary\n\nFine."])
-    cached, plain = service(database), service(database, is_on=False)
-    answers = []
-    for change in (None, "Done.", "Done, really."):
-        if change == "Done.":
-            await finish(database, run, after=20, result=change)
-        elif change is not None:
-            async with database.sessions.begin() as session:
-                await runs.change(session, run.run_id, now=LATER, result=change)
-        for _ in range(2):
-            answers.append(await enriched(cached, run.run_id))
-            assert answers[-1] == await enriched(plain, run.run_id)
-
-    results = [found.final_result for found in answers]
-    assert results[:2] == [None, None]
-    assert [result and result.endswith("Done.") for result in results[2:4]] == [True, True]
-    assert [result and result.endswith("really.") for result in results[4:]] == [True, True]
-
-
 async def test_the_newest_events_of_a_kind_come_in_order(database: Database) -> None:
     run, other = await running_run(database), await running_run(database)
     await write(database, run, said=[f"Text {number}" for number in range(6)])
@@ -163,26 +142,38 @@ async def test_the_newest_events_of_a_kind_come_in_order(database: Database) -> 
     assert [one.data["text"] for one in few] == ["Text 5"]
 
 
-async def test_an_ended_run_that_is_known_is_read_without_its_steps_and_events(
-    database: Database,
-) -> None:
+async def test_an_answer_is_kept_until_the_row_of_its_run_is_written(database: Database) -> None:
     run = await running_run(database)
-    await write(database, run, plan=[step(1, StepStatus.COMPLETED)], said=["Done."])
-    ended = await finish(database, run, after=20, result="Done.")
+    await finish(database, run, after=20, result="Done.")
+    reader = service(database)
+    report = await reader.status(run.run_id, by=PERSON)
+
+    async def is_kept() -> bool:
+        return await reader.kept(run.run_id, "1", by=PERSON) is not None
+
+    assert not await is_kept()
+    reader.keep(report, "1", written=b"{}", etag="a")
+    assert await is_kept()
+    assert await reader.kept(run.run_id, "2", by=PERSON) is None
+    assert await reader.kept(run.run_id, "1", by=replace(PERSON, role=Role.NONE)) is None
+
+    async with database.sessions.begin() as session:
+        await session.execute(text("UPDATE workflow_runs SET result = 'Done, really.'"))
+
+    # Whoever wrote that did not raise the version.
+    assert not await is_kept()
+
+
+async def test_what_grows_as_time_passes_is_not_kept(database: Database) -> None:
+    live, ended = await running_run(database), await running_run(database)
+    await write(database, ended, plan=[step(1, StepStatus.IN_PROGRESS, started_at=NOW)])
+    await finish(database, ended, after=20)
     reader = service(database)
 
-    first = await enriched(reader, run.run_id)
-    known, unknown = [
-        await status_read.read(database.reads, run.run_id, known_version=version, window=EVENTS)
-        for version in (ended.version, ended.version - 1)
-    ]
-
-    assert await enriched(reader, run.run_id) is first
-    assert known is not None
-    assert unknown is not None
-    assert (known.run, known.is_known, known.steps, known.events) == (ended, True, (), ())
-    assert (unknown.run, unknown.is_known) == (ended, False)
-    assert (len(unknown.steps), len(unknown.events)) == (1, 1)
+    for run in (live, ended):
+        report = await reader.status(run.run_id, by=PERSON)
+        reader.keep(report, "1", written=b"{}", etag="a")
+        assert await reader.kept(run.run_id, "1", by=PERSON) is None
 
 
 @pytest.mark.parametrize("is_ended", [False, True])

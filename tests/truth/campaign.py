@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
+from itertools import count
 from pathlib import Path
 from uuid import uuid4
 
@@ -30,7 +31,7 @@ from tests.truth.carrying import wait_until_carried
 from tests.truth.check import differences, row_differences, spend_differences
 from tests.truth.origin import MAIN, create, offered
 from tests.truth.plan import Disturbance, End, Leg, Plan
-from tests.truth.programs import SURFACES
+from tests.truth.programs import answers_about
 from tests.truth.seen import SeenLeg
 from tests.truth.shares import Shares, sampled_estimates
 from tests.truth.steady import WORKFLOW
@@ -62,6 +63,7 @@ class Campaign:
     shares: Shares = field(default_factory=Shares)
     _api: ApiHarness = field(init=False)
     _token: str = field(init=False, repr=False)
+    _asked: Iterator[int] = field(default_factory=count)
 
     def __post_init__(self) -> None:
         self.account = Account({plan.number: plan for plan in self.plans})
@@ -152,10 +154,9 @@ class Campaign:
                 earlier=tuple(earlier),
                 now=utc_now(),
                 live=live,
-                answers={
-                    name: await read(self._api, self._token, run.run_id)
-                    for name, read in SURFACES.items()
-                },
+                answers=await answers_about(
+                    self._api, self._token, run.run_id, number=next(self._asked)
+                ),
             )
             self.shares.add(seen)
             different = differences(seen)

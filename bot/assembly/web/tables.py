@@ -72,7 +72,7 @@ class MetricsTable(Table):
 
 
 class StatusTable(Table):
-    """`[status]`: the cache of what is composed for the status of ended runs.
+    """`[status]`: the cache of what is answered about ended runs.
 
     Attributes:
         cache: Whether there is one; answers are the same without it.

@@ -7,11 +7,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from pydantic_core import to_json
+
 from bot.web.api.status_answer import StatusAnswer, StatusQuery, status_fields
 from bot.web.api.values import RunPath
 from bot.web.route import AnyRoute, Call, CheckedAnswer, Method, NoParameters, Route
 from core.domain.actor import Action, Actor, Role
 from core.domain.runs.run import Run
+from core.services.runs.recent_runs import KeptAnswer
 from core.services.runs.status import StatusReport
 
 
@@ -22,6 +25,14 @@ class StatusReader(Protocol):
         self, target: str, *, by: Actor, is_enhanced: bool = True, has_logs: bool = False
     ) -> StatusReport:
         """The status of a run."""
+        ...
+
+    async def kept(self, target: str, form: str, *, by: Actor) -> KeptAnswer | None:
+        """What was answered about an ended run that has not changed since."""
+        ...
+
+    def keep(self, report: StatusReport, form: str, *, written: bytes, etag: str) -> None:
+        """Keep an answer."""
         ...
 
 
@@ -43,15 +54,23 @@ class RunStatuses:
 
     async def status(self, call: Call[RunPath, StatusQuery, NoParameters]) -> CheckedAnswer:
         """The status of a run, now or when it changes."""
-        query = call.query
+        query, form = call.query, _form(call.query)
+        # The facts of `debug` and `logs` are for people who look for a fault: nothing is kept.
+        may_keep = not (query.debug or query.include_logs or query.wait)
+        if may_keep:
+            kept = await self.statuses.kept(call.path.run_id, form, by=call.actor)
+            if kept is not None:
+                return CheckedAnswer(written=kept.written, etag=kept.etag)
         report = await self._report(call)
-        is_known = query.version == report.run.version or _etag(report, query) in call.known_etags
+        is_known = query.version == report.run.version or _etag(report, form) in call.known_etags
         if query.wait and is_known:
             await self.changes.wait_for_change(report.run, by=call.actor, seconds=query.wait)
             report = await self._report(call)
-        return CheckedAnswer(
-            fields=status_fields(report, query, now=self.clock()), etag=_etag(report, query)
-        )
+        written = to_json(status_fields(report, query, now=self.clock()))
+        etag = _etag(report, form)
+        if may_keep:
+            self.statuses.keep(report, form, written=written, etag=etag)
+        return CheckedAnswer(written=written, etag=etag)
 
     async def _report(self, call: Call[RunPath, StatusQuery, NoParameters]) -> StatusReport:
         return await self.statuses.status(
@@ -89,8 +108,13 @@ class RunStatuses:
         ]
 
 
-def _etag(report: StatusReport, query: StatusQuery) -> str:
-    """Changes with each write to what a status shows, but not as time passes."""
+def _form(query: StatusQuery) -> str:
+    """What an answer has, as digits."""
     chosen = (query.include_steps, query.include_logs, query.enhanced, query.debug)
-    flags = "".join(str(int(flag)) for flag in (*chosen, report.is_complete))
-    return f"{report.run.run_id}.{report.run.attempt}.{report.run.version}.{flags}"
+    return "".join([str(int(flag)) for flag in chosen])
+
+
+def _etag(report: StatusReport, form: str) -> str:
+    """Changes with each write to what a status shows, but not as time passes."""
+    run = report.run
+    return f"{run.run_id}.{run.attempt}.{run.version}.{form}{report.is_complete:d}"

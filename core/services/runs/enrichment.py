@@ -33,8 +33,7 @@ async def enrichment_of(
 ) -> Enrichment:
     """What the status of a run says beyond its row, composed from what is stored.
 
-    Only what the run's status needs is read: nothing for a run that has not begun, and nothing
-    for an ended run that the cache knows.
+    Only what the run's status needs is read: nothing for a run that has not begun.
 
     Args:
         session: An open database session, in which the run was read.
@@ -42,9 +41,6 @@ async def enrichment_of(
         now: The present time.
         cache: May be switched off; the answer is the same.
     """
-    kept = cache.get(run)
-    if kept is not None:
-        return kept
     if run.started_at is None and not run.status.is_final:
         return compose(StatusRows(run=run), now=now)
     is_ended = run.status.is_final
@@ -61,22 +57,14 @@ async def enrichment_of(
         events=tuple(found),
         past=tuple(await _past(session, run, cache)),
     )
-    enrichment = compose(rows, now=now)
-    cache.put(run, enrichment)
-    return enrichment
+    return compose(rows, now=now)
 
 
 async def enrichment_of_read(
     context: ServiceContext, found: StatusRead, *, cache: RecentRuns
-) -> Enrichment | None:
-    """The same from what was read at once, with the window `EVENTS`.
-
-    `None` if it was read without what the cache has forgotten meanwhile.
-    """
+) -> Enrichment:
+    """The same from what was read at once, with the window `EVENTS`."""
     run = found.run
-    kept = cache.get(run)
-    if kept is not None or found.is_known:
-        return kept
     past: Sequence[PastRun] = ()
     if run.status is RunStatus.RUNNING:
         known = cache.past(run.workflow_name)
@@ -87,9 +75,7 @@ async def enrichment_of_read(
     rows = StatusRows(
         run=run, steps=tuple(found.steps), events=tuple(found.events), past=tuple(past)
     )
-    enrichment = compose(rows, now=context.clock())
-    cache.put(run, enrichment)
-    return enrichment
+    return compose(rows, now=context.clock())
 
 
 async def _past(session: AsyncSession, run: Run, cache: RecentRuns) -> Sequence[PastRun]:

@@ -1,7 +1,7 @@
-"""A cache of what is composed for the status of runs.
+"""A cache of the statuses of runs.
 
-It saves work only: with it or without it, an answer is the same.  What is kept for an ended run
-is used only for the version of the run for which it was composed.  What is kept for a workflow
+It saves work only: with it or without it, an answer is the same.  What was answered about an ended
+run is used only while its row is the one that the answer was made of.  What is kept for a workflow
 (its earlier runs, for estimates) is at most a minute old.
 """
 
@@ -10,22 +10,20 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, is_dataclass
 from datetime import timedelta
+from operator import itemgetter
 from sys import getsizeof
 from time import monotonic
-from typing import Any, Generic, TypeVar
 
 from cachetools import TTLCache
 
-from core.domain.progress.enrichment import Enrichment
 from core.domain.progress.estimate import PastRun
 from core.domain.runs.run import Run
-
-T = TypeVar("T")
+from core.store.runs.status_read import RowMark
 
 # For the entry itself, in the two tables of the cache.
 _ENTRY_BYTES = 400
-# For what keeps the size of a value.
-_KEPT_BYTES = 200
+# For an answer beside its bytes: its key, its mark and its form.
+_ANSWER_BYTES = 600
 _PAST_SHARE = 8
 
 
@@ -47,22 +45,24 @@ class CacheLimits:
     past_ttl: timedelta = timedelta(minutes=1)
 
 
-@dataclass(frozen=True)
-class _Kept(Generic[T]):
-    """A value with its size, which is measured once.
+@dataclass(frozen=True, kw_only=True)
+class KeptAnswer:
+    """The status of an ended run, as a surface wrote it.
 
     Attributes:
-        version: Of the run; 0 for what belongs to no run.
+        mark: Of the run's row of which it was made.
+        written: What was answered.
+        etag: The surface's mark of the answer.
     """
 
-    version: int
-    value: T
-    size: int
+    mark: RowMark
+    written: bytes
+    etag: str
 
 
 @dataclass
 class RecentRuns:
-    """Keeps the enrichments of ended runs, and the earlier runs of workflows.
+    """Keeps the answers about ended runs, and the earlier runs of workflows.
 
     Attributes:
         timer: The time in seconds, from any start.
@@ -72,17 +72,18 @@ class RecentRuns:
     timer: Callable[[], float] = monotonic
 
     def __post_init__(self) -> None:
-        self._ended: TTLCache[str, _Kept[Enrichment]] = TTLCache(
+        # An answer with its size, which is measured once; so are the earlier runs.
+        self._ended: TTLCache[tuple[str, str], tuple[KeptAnswer, int]] = TTLCache(
             self.limits.max_bytes,
             self.limits.ttl.total_seconds(),
             timer=self.timer,
-            getsizeof=_kept_size,
+            getsizeof=itemgetter(1),
         )
-        self._past: TTLCache[str, _Kept[Sequence[PastRun]]] = TTLCache(
+        self._past: TTLCache[str, tuple[Sequence[PastRun], int]] = TTLCache(
             self.limits.max_bytes // _PAST_SHARE,
             self.limits.past_ttl.total_seconds(),
             timer=self.timer,
-            getsizeof=_kept_size,
+            getsizeof=itemgetter(1),
         )
 
     @property
@@ -90,40 +91,29 @@ class RecentRuns:
         """About how much memory is in use."""
         return self._ended.currsize + self._past.currsize
 
-    def get(self, run: Run) -> Enrichment | None:
-        """What was composed for this version of the run, if it is kept."""
-        kept = self._ended.get(run.run_id)
-        return kept.value if kept is not None and kept.version == run.version else None
+    def get(self, run_id: str, form: str) -> KeptAnswer | None:
+        """What was answered about a run in a form, if it is kept."""
+        kept = self._ended.get((run_id, form))
+        return None if kept is None else kept[0]
 
-    def version_of(self, run_id: str) -> int | None:
-        """The version of the run for which something is kept."""
-        kept = self._ended.get(run_id)
-        return None if kept is None else kept.version
-
-    def put(self, run: Run, enrichment: Enrichment) -> None:
-        """Keep what was composed for an ended run; for a live one it changes with time."""
-        if run.status.is_final and not run.is_work_pending:
-            self._put(self._ended, run.run_id, enrichment, run.version)
+    def put(self, run: Run, form: str, answer: KeptAnswer) -> None:
+        """Keep what was answered about an ended run; about a live one it changes with time."""
+        if not run.status.is_final or run.is_work_pending:
+            return
+        size = _ENTRY_BYTES + _ANSWER_BYTES + len(answer.written)
+        if self.limits.is_on and size <= self._ended.maxsize:
+            self._ended[run.run_id, form] = answer, size
 
     def past(self, workflow_name: str) -> Sequence[PastRun] | None:
         """The earlier runs of a workflow, if they are kept."""
         kept = self._past.get(workflow_name)
-        return None if kept is None else kept.value
+        return None if kept is None else kept[0]
 
     def put_past(self, workflow_name: str, past: Sequence[PastRun]) -> None:
         """Keep the earlier runs of a workflow."""
-        self._put(self._past, workflow_name, past)
-
-    def _put(self, kept: TTLCache[str, _Kept[T]], key: str, value: T, version: int = 0) -> None:
-        if not self.limits.is_on:
-            return
-        size = size_of(value)
-        if size + _KEPT_BYTES <= kept.maxsize:
-            kept[key] = _Kept(version, value, size)
-
-
-def _kept_size(kept: _Kept[Any]) -> int:
-    return kept.size + _KEPT_BYTES
+        size = size_of(past)
+        if self.limits.is_on and size <= self._past.maxsize:
+            self._past[workflow_name] = past, size
 
 
 def size_of(value: object) -> int:

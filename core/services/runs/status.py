@@ -13,19 +13,22 @@ from core.domain.errors import Unavailable
 from core.domain.progress.enrichment import Enrichment, StepReport
 from core.domain.runs.event import EventRecord
 from core.domain.runs.run import Run, whole_run_id
-from core.domain.runs.step import Step
+from core.domain.runs.step import Step, StepStatus
 from core.services.context import ServiceContext, require_permission
 from core.services.runs.enrichment import EVENTS, enrichment_of, enrichment_of_read
-from core.services.runs.recent_runs import RecentRuns
+from core.services.runs.recent_runs import KeptAnswer, RecentRuns
 from core.services.runs.targets import find_run
 from core.store import events, steps
 from core.store.database.engine import translate_errors
 from core.store.runs import status_read
+from core.store.runs.status_read import RowMark
 
 log = logging.getLogger(__name__)
 
 # A status is no log; the events of a run have a route of their own.
 _MAX_LOG_EVENTS = 500
+# A step's duration grows while it is in progress.
+_IN_PROGRESS = StepStatus.IN_PROGRESS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +41,7 @@ class StatusReport:
         begun_steps: The names of the steps that were begun, in the order of the steps.
         enrichment: `None` if it was not asked for.
         log_events: The newest events, oldest first; `None` if they were not asked for.
+        mark: Of the run's row; `None` if the status was not read at once.
     """
 
     run: Run
@@ -45,6 +49,7 @@ class StatusReport:
     begun_steps: Sequence[str] = ()
     enrichment: Enrichment | None = None
     log_events: Sequence[EventRecord] | None = None
+    mark: RowMark | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)
@@ -83,6 +88,41 @@ class StatusService:
                 return direct
         return await self._by_parts(target, by, is_enhanced=is_enhanced, has_logs=has_logs)
 
+    async def kept(self, target: str, form: str, *, by: Actor) -> KeptAnswer | None:
+        """What was answered about an ended run, if its row is still the same; `None` if not.
+
+        Args:
+            target: Only a whole run id has an answer.
+            form: What was asked for, in a word of the surface.
+            by: The person who asks.
+
+        Raises:
+            Unavailable: If the database cannot be reached.
+        """
+        run_id = whole_run_id(target)
+        if run_id is None or not is_allowed(by, Action.VIEW):
+            return None
+        answer = self.cache.get(run_id, form)
+        if answer is None:
+            return None
+        with translate_errors():
+            mark = await status_read.read_mark(self.context.database.reads, run_id)
+        return answer if answer.mark == mark else None
+
+    def keep(self, report: StatusReport, form: str, *, written: bytes, etag: str) -> None:
+        """Keep what was answered, if it does not change as time passes.
+
+        Args:
+            report: What was answered.
+            form: As of `kept`.
+            written: The answer, which depends on nothing but the report, the form and the time.
+            etag: The surface's mark of it.
+        """
+        found = () if report.enrichment is None else report.enrichment.steps
+        if report.mark is not None and all(one.status is not _IN_PROGRESS for one in found):
+            answer = KeptAnswer(mark=report.mark, written=written, etag=etag)
+            self.cache.put(report.run, form, answer)
+
     async def _direct(self, target: str, *, is_enhanced: bool) -> StatusReport | None:
         """The status by one statement; `None` if that does not answer.
 
@@ -100,14 +140,14 @@ class StatusService:
                 found = await status_read.read(
                     self.context.database.reads,
                     run_id,
-                    known_version=self.cache.version_of(run_id) if is_enhanced else None,
                     window=EVENTS if is_enhanced else None,
                 )
             if found is None:
                 return None
             if not is_enhanced:
-                return _report(found.run, found.steps, None)
+                return _report(found.run, found.steps, None, found.mark)
             enrichment = await enrichment_of_read(self.context, found, cache=self.cache)
+            return _report(found.run, enrichment.steps, enrichment, found.mark)
         except Unavailable:
             raise
         except Exception as error:
@@ -118,7 +158,6 @@ class StatusService:
                 extra={"event": "status.direct_read_failed", "run_id": run_id},
             )
             return None
-        return None if enrichment is None else _report(found.run, enrichment.steps, enrichment)
 
     async def _by_parts(
         self, target: str, by: Actor, *, is_enhanced: bool, has_logs: bool
@@ -160,7 +199,10 @@ class StatusService:
 
 
 def _report(
-    run: Run, found: Sequence[Step | StepReport], enrichment: Enrichment | None
+    run: Run,
+    found: Sequence[Step | StepReport],
+    enrichment: Enrichment | None,
+    mark: RowMark | None = None,
 ) -> StatusReport:
-    begun = tuple(step.name for step in found if step.started_at is not None)
-    return StatusReport(run=run, begun_steps=begun, enrichment=enrichment)
+    begun = tuple([step.name for step in found if step.started_at is not None])
+    return StatusReport(run=run, begun_steps=begun, enrichment=enrichment, mark=mark)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from functools import cache
 from typing import Any
 
 from core.domain.building import build
@@ -36,64 +37,62 @@ class EventWindow:
     within: int
 
 
+@dataclass(frozen=True)
+class RowMark:
+    """Another one for each state of a run's row.
+
+    Attributes:
+        version: Of the run.
+        written_by: The transaction that wrote the row last: it also tells of writes that leave the
+            version as it is.
+    """
+
+    version: int
+    written_by: int
+
+
 @dataclass(frozen=True, kw_only=True)
 class StatusRead:
     """A run, and what was read with it.
 
     Attributes:
-        is_known: Whether the run has the version that the caller knows; then there is nothing
-            but the run.
+        mark: Of the row as it was read.
         steps: In their order.
         events: The newest ones of the window, oldest first; none unless they were asked for.
     """
 
     run: Run
-    is_known: bool
+    mark: RowMark
     steps: Sequence[Step]
     events: Sequence[EventRecord]
 
 
-async def read(
-    reads: DirectReads, run_id: str, *, known_version: int | None, window: EventWindow | None
-) -> StatusRead | None:
+async def read_mark(reads: DirectReads, run_id: str) -> RowMark | None:
+    """Read what tells whether a run's row is another one; `None` if no run has this id."""
+    row = await reads.fetch_row(_MARK_STATEMENT, run_id)
+    return None if row is None else RowMark(row[0], row[1])
+
+
+async def read(reads: DirectReads, run_id: str, *, window: EventWindow | None) -> StatusRead | None:
     """Read a run with its steps and its newest events; `None` if no run has this id.
 
     Args:
         reads: Of the database.
         run_id: The whole id.
-        known_version: The version of the run of which the caller needs nothing but the run.
         window: The events to read; `None` is none.
     """
-    row = await reads.fetch_row(STATEMENT, *arguments(run_id, known_version, window))
+    row = await reads.fetch_row(statement_for(window), run_id)
     if row is None:
         return None
     values = dict(row)
-    is_known, parsed = values.pop("_is_known"), values.pop("_json")
+    mark, parsed = RowMark(row["version"], values.pop("_xmin")), values.pop("_json")
     steps, events = parsed[len(_JSON_COLUMNS) :]
     values.update(zip(_JSON_COLUMNS, parsed, strict=False))
     return StatusRead(
         run=run_of(values),
-        is_known=is_known,
-        steps=tuple(_step(one) for one in steps or ()),
-        events=tuple(_event(one) for one in events or ()),
-    )
-
-
-def arguments(
-    run_id: str, known_version: int | None, window: EventWindow | None
-) -> tuple[object, ...]:
-    """The arguments of `STATEMENT`, from those of `read`."""
-    known = -1 if known_version is None else known_version
-    if window is None:
-        return run_id, known, 0, 0, [], 0, []
-    return (
-        run_id,
-        known,
-        window.within,
-        window.limit,
-        sorted(window.kinds),
-        window.ended_limit,
-        sorted(window.ended_kinds),
+        mark=mark,
+        steps=tuple([_step(one) for one in steps or ()]),
+        events=tuple([_event(one) for one in events or ()]),
     )
 
 
@@ -106,30 +105,46 @@ _PLAIN = ", ".join(
 )
 _JSON = ", ".join(f"r.{column}" for column in _JSON_COLUMNS)
 _IS_LIVE = f"r.status IN ({quoted(LIVE_STATUSES)})"
-# Costs as texts: a number of JSON would lose digits in Python.
-STATEMENT = f"""
-SELECT {_PLAIN}, r.version = $2 AS _is_known, json_build_array({_JSON},
-    CASE WHEN r.version <> $2 THEN (
+_MARK_STATEMENT = "SELECT version, xmin FROM workflow_runs WHERE run_id = $1"
+
+
+@cache
+def statement_for(window: EventWindow | None) -> str:
+    """The statement of `read`, whose only argument is the id of the run.
+
+    The rest is written into it: arguments take as long to send as the run takes to read, and with
+    them Postgres may plan each execution anew.
+    """
+    # Costs as texts: a number of JSON would lose digits in Python.
+    return f"""
+SELECT {_PLAIN}, r.xmin AS _xmin, json_build_array({_JSON},
+    (
         SELECT json_agg(
             json_build_array(
                 s.step_id, s.source_id, s.name, s.active_name, s.status, s.started_at,
                 s.completed_at, s.result, s.tools_used, s.tool_calls, s.cost_usd::text, s.error
             ) ORDER BY s.step_id
         ) FROM workflow_steps s WHERE s.run_id = r.id
-    ) END,
-    CASE WHEN r.version <> $2 AND $3 > 0 THEN (
-        SELECT json_agg(json_build_array(e.id, e.kind, e.at, e.data) ORDER BY e.id) FROM (
-            SELECT * FROM (
-                SELECT id, kind, at, data FROM run_events
-                WHERE run_id = r.id ORDER BY id DESC LIMIT $3::int
-            ) newest
-            WHERE kind = ANY(CASE WHEN {_IS_LIVE} THEN $5::text[] ELSE $7::text[] END)
-            ORDER BY id DESC LIMIT CASE WHEN {_IS_LIVE} THEN $4::int ELSE $6::int END
-        ) e
-    ) END
+    ),
+    {"NULL" if window is None else _events_of(window)}
     ) AS _json
 FROM workflow_runs r WHERE r.run_id = $1
 """  # noqa: S608 - no value of a person is in it
+
+
+def _events_of(window: EventWindow) -> str:
+    return f"""(
+        SELECT json_agg(json_build_array(e.id, e.kind, e.at, e.data) ORDER BY e.id) FROM (
+            SELECT * FROM (
+                SELECT id, kind, at, data FROM run_events
+                WHERE run_id = r.id ORDER BY id DESC LIMIT {window.within}
+            ) newest
+            WHERE CASE WHEN {_IS_LIVE} THEN kind IN ({quoted(window.kinds)})
+                ELSE kind IN ({quoted(window.ended_kinds)}) END
+            ORDER BY id DESC
+            LIMIT CASE WHEN {_IS_LIVE} THEN {window.limit} ELSE {window.ended_limit} END
+        ) e
+    )"""  # noqa: S608 - no value of a person is in it
 
 
 def _step(stored: Sequence[Any]) -> Step:

@@ -203,7 +203,6 @@ async def open_api(
     health = Health()
     place: list[Place] = []
     channels = FakeChannels()
-    statuses = StatusService(context)
     statuses = StatusService(context, RecentRuns(CacheLimits(is_on=has_cache)))
     watches = RunWatchService(context, FeedService(context), statuses)
     table = api_table(

@@ -76,7 +76,10 @@ async def test_a_command_subscribes_the_channel_and_everybody_sees_who_did(
 
     made = only(bot)
     assert "Subscribed (number 1)" in answer
-    assert (made.channel_id, made.kinds) == (BUILDS, {AlertKind.FAILED, AlertKind.STALLED})
+    assert (made.channel_id, made.kinds) == (
+        BUILDS,
+        frozenset({AlertKind.FAILED, AlertKind.STALLED}),
+    )
     assert made.filter.workflow == "implement"
     assert made.mention == f"<!subteam^{OPERATORS}>"
     assert str(made.quiet_hours) == "22:00-07:00"
@@ -185,16 +188,11 @@ async def test_which_one_to_end_is_asked_with_buttons(bot: RunningBot) -> None:
     question = await wait_for_private(bot, "Which subscription shall I end?")
     assert len(bot.subscriptions.kept) == 2
     buttons = [block for block in question["blocks"] if "accessory" in block]
-    second = buttons[1]["accessory"]
-    await bot.sandbox.human.click(
-        "#builds", str(question["ts"]), label=None, action_id=None, block_id=None
-    ) if False else None
-    entered = {"value": second["value"]}
+    assert len(buttons) == 2
     await press(bot, question, row=1)
 
     await wait_for_private(bot, "Ended 1 subscription")
     assert only(bot).kinds == {AlertKind.FAILED}
-    assert entered["value"]
 
 
 async def press(bot: RunningBot, message: dict[str, Any], *, row: int) -> None:

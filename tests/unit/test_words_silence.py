@@ -159,7 +159,7 @@ def waiting(**fields: Any) -> Awaited:
         "watched_since": minutes_ago(10),
         "is_output_known": True,
     }
-    return Awaited(**(usual | fields))
+    return Awaited(**(usual | fields))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

@@ -72,7 +72,7 @@ def with_evidence(kind: AlertKind, **evidence: Any) -> Episode:
     [
         (
             open_alert(AlertKind.STALLED),
-            "make test has been running for 25 min; its output grew 10 min ago.",
+            "The call make test has been running for 25 min; its output grew 10 min ago.",
         ),
         (
             replace(

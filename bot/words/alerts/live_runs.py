@@ -76,7 +76,7 @@ def stalled(told: Telling) -> str:
     if kind is AwaitedKind.TOOL and name is not None and began is not None:
         shown = told.markup.code(_without_tool(name), _NAME_LIMIT)
         runs = told.verb("has been running for", "had been running for")
-        return f"{shown} {runs} {told.lasting(began)}; {_signs(told)}"
+        return f"the call {shown} {runs} {told.lasting(began)}; {_signs(told)}"
     silent = told.lasting(told.alert.opened_at)
     heard = f"nothing {told.verb('heard', 'was heard')} for {silent}"
     if kind is None:

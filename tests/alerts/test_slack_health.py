@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from itertools import pairwise
 
 from bot.slack.client.long_limits import LongLimits
 from bot.slack.client.meter import NO_SLACK_METER
@@ -82,9 +83,7 @@ async def test_a_lag_is_written_often_and_its_end_once() -> None:
     assert all(one.outdated == 2 for one in behind)
     assert {one.oldest_at for one in behind} == {NOW + timedelta(seconds=5)}
     assert times[0] == NOW + timedelta(seconds=25)
-    assert max(after - at for at, after in zip(times, times[1:], strict=False)) <= timedelta(
-        seconds=15
-    )
+    assert max(after - at for at, after in pairwise(times)) <= timedelta(seconds=15)
 
     work.lag.forget()
     await work.pass_time(60)

@@ -159,6 +159,8 @@ async def test_the_numbers_of_the_fleet_have_bounded_labels() -> None:
         ("thread",): 2,
         ("owner_notice",): 0,
         ("home",): 0,
+        ("alert",): 0,
+        ("digest",): 0,
         ("other",): 2,
     }
     assert found["signalbox_queue_depth"] == {

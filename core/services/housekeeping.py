@@ -63,9 +63,14 @@ class DeletedCounts:
 
 @dataclass(frozen=True)
 class HousekeepingService:
-    """Deletes expired rows."""
+    """Deletes expired rows.
+
+    Attributes:
+        batch: How many rows about alerts one transaction deletes at most.
+    """
 
     context: ServiceContext
+    batch: int = _BATCH
 
     async def delete_expired(self) -> DeletedCounts:
         """Delete all rows that have expired.
@@ -105,14 +110,14 @@ class HousekeepingService:
         old = now - ALERT_RETENTION
         deleted = DeletedAlertCounts(
             alerts=await self._delete(
-                lambda session: episodes.delete_ended(session, before=old, limit=_BATCH)
+                lambda session: episodes.delete_ended(session, before=old, limit=self.batch)
             ),
             groups=await self._delete(
-                lambda session: expired.delete_empty_groups(session, before=old, limit=_BATCH)
+                lambda session: expired.delete_empty_groups(session, before=old, limit=self.batch)
             ),
             digests=await self._delete(
                 lambda session: expired.delete_digests(
-                    session, before=now - DIGEST_RETENTION, limit=_BATCH
+                    session, before=now - DIGEST_RETENTION, limit=self.batch
                 )
             ),
             run_days=await self._delete_days((now - RUN_DAY_RETENTION).date()),
@@ -133,7 +138,7 @@ class HousekeepingService:
             async with self.context.transaction() as session:
                 deleted = await batch(session)
             total += deleted
-            if deleted < _BATCH:
+            if deleted < self.batch:
                 return total
 
     async def _delete_days(self, before: date) -> int:

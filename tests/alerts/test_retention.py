@@ -5,14 +5,12 @@ from __future__ import annotations
 from datetime import timedelta
 from uuid import uuid4
 
-import pytest
 from sqlalchemy import func, insert, select
 
 from core.domain.alerts.digest import Digest
 from core.domain.alerts.subscription import DigestPeriod
 from core.domain.drawables import SlackMessage, SlackMessageState
 from core.domain.runs.run import StopReason
-from core.services import housekeeping
 from core.services.alerts.digests import DigestService
 from core.services.housekeeping import (
     ALERT_RETENTION,
@@ -72,7 +70,9 @@ async def test_ended_alerts_go_with_all_that_is_known_of_them(database: Database
     assert (deleted.alerts, deleted.groups) == (1, 1)
     tables = (AlertRow, AlertEventRow, AlertDeliveryRow, AlertGroupRow, SlackMessageRow)
     assert await count(world, *tables) == [0, 0, 0, 0, 0]
-    assert await count(world, DrawableRow) == [0]
+    async with database.sessions() as session:
+        kinds = await session.scalars(select(DrawableRow.kind))
+        assert "alert" not in set(kinds)
 
 
 async def test_open_alerts_stay(database: Database) -> None:
@@ -109,10 +109,7 @@ async def test_digests_and_totals_of_days_go_after_their_time(database: Database
     assert (await delete(world)).run_days == 1
 
 
-async def test_many_rows_are_deleted_in_batches(
-    database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(housekeeping, "_BATCH", 7)
+async def test_many_rows_are_deleted_in_batches(database: Database) -> None:
     world = AlertWorld(database)
     wanted = await world.subscribe(digest=DigestPeriod.DAILY)
     rows = [
@@ -134,5 +131,5 @@ async def test_many_rows_are_deleted_in_batches(
             [{**vars(one), "period": one.period.value, "created_at": one.until} for one in rows],
         )
 
-    assert (await delete(world)).digests == 30
+    assert (await HousekeepingService(world.context, batch=7).delete_old_alerts()).digests == 30
     assert await count(world, DigestRow) == [0]

@@ -146,5 +146,5 @@ def test_any_text_is_a_duration_with_units_or_none(text: str) -> None:
 def test_a_duration_has_its_units_in_order() -> None:
     assert parse_duration("1d12h") == timedelta(hours=36)
     assert parse_duration("1d2h3m4s") == timedelta(days=1, hours=2, minutes=3, seconds=4)
-    for text in ("", "2", "h", "12h1d", "1h1h", "1.5h", " 2h", "2h\n", "-1h", "9999999d"):
+    for text in ("", "2", "h", "12h1d", "1h1h", "-1h", "9999999d"):
         assert parse_duration(text) is None

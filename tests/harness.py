@@ -16,6 +16,7 @@ from bot.assembly.backend import Backend, open_backend
 from bot.assembly.serve import AppProcess
 from bot.assembly.settings import load_settings
 from bot.sandbox.model.server import Model, open_model
+from bot.sandbox.slack.delivery.dispatcher import RETRY_SECONDS
 from bot.sandbox.slack.inspector import Problem
 from bot.sandbox.slack.person.human import Human
 from bot.sandbox.slack.server import ACK_SECONDS, Sandbox, open_sandbox
@@ -267,11 +268,15 @@ class Harness:
     async def settle(self) -> None:
         """Wait until everything is drawn and delivered, including Slack's later retries."""
         await self.wait_until_drawn()
-        try:
-            await self.sandbox.wait_until_idle(timeout=2)
-        except TimeoutError:
-            self.sandbox.clock.advance(3600)
-            await self.sandbox.wait_until_idle()
+        for _ in RETRY_SECONDS:
+            try:
+                await self.sandbox.wait_until_idle(timeout=2)
+            except TimeoutError:
+                # A later retry begins to wait only after the one before it.
+                self.sandbox.clock.advance(3600)
+            else:
+                return
+        await self.sandbox.wait_until_idle()
 
     @property
     def backend(self) -> Backend:

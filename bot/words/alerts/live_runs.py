@@ -118,6 +118,11 @@ def _signs(told: Telling) -> str:
         if told.is_over:
             return f"its programs had done nothing for {told.lasting(busy)}"
         return f"its programs last used the processor {told.lasting(busy)} ago"
+    if not told.evidence.stored.get("is_output_known"):
+        return told.verb(
+            "nothing was heard of it since, and its programs use no processor",
+            "nothing was heard of it, and its programs used no processor",
+        )
     return told.verb(
         "it has written nothing, and its programs do nothing",
         "it had written nothing, and its programs did nothing",

@@ -11,6 +11,7 @@ from core.domain.actor import Actor
 from core.domain.alerts.episode import Episode
 from core.domain.alerts.message import AlertMessage
 from core.domain.alerts.subscription import Subscription
+from core.domain.alerts.trends.readiness import TrendReadiness
 from core.domain.runs.request import Place
 
 
@@ -23,6 +24,10 @@ class Alerts(Protocol):
 
     async def urgent(self, group_ids: Collection[str], /) -> frozenset[str]:
         """Those of the messages in which something happened that is not shown yet."""
+        ...
+
+    async def trend_readiness(self, *, by: Actor) -> list[TrendReadiness]:
+        """Whether each workflow has enough runs for its trends."""
         ...
 
     async def acknowledge(self, alert_ids: Collection[UUID], *, by: Actor) -> list[Episode]:

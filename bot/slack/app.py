@@ -237,6 +237,7 @@ def _actions(
         ),
         alerts=AlertActions(
             subscriptions=services.subscriptions,
+            alerts=services.alerts,
             workflows=services.runs,
             people=services.people,
             slack=slack,

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from bot.words import money, times
+from collections.abc import Collection, Sequence
+
+from bot.words import counts, money, times
 from bot.words.markup import Markup
 from core.domain.alerts.kinds import AlertKind, Severity
 from core.domain.alerts.subscription import Subscription
+from core.domain.alerts.trends.readiness import TrendReadiness
 
 _MANY = 6
 
@@ -60,3 +63,27 @@ def subscription_words(
 
 def _listed(kinds: list[AlertKind], markup: Markup) -> str:
     return ", ".join(markup.code(kind.value) for kind in kinds)
+
+
+def too_few_runs_words(
+    readiness: Sequence[TrendReadiness], kinds: Collection[AlertKind], markup: Markup
+) -> list[str]:
+    """Why subscribed trends say nothing yet: a line for each workflow with too few runs.
+
+    Args:
+        readiness: How many runs of each workflow there are.
+        kinds: The kinds that are subscribed to.
+        markup: How names are written.
+    """
+    lines: list[str] = []
+    for one in readiness:
+        needs: list[str] = []
+        if AlertKind.FAILURE_RATE in kinds and one.missing_for_failure_rate:
+            runs = counts.plural(one.missing_for_failure_rate, "more run")
+            needs.append(f"{markup.code(AlertKind.FAILURE_RATE, 42)} needs {runs} within 30 days")
+        if AlertKind.COST_SPIKE in kinds and one.missing_for_cost_spike:
+            runs = counts.plural(one.missing_for_cost_spike, "more run")
+            needs.append(f"{markup.code(AlertKind.COST_SPIKE, 42)} needs {runs} with a known cost")
+        if needs:
+            lines.append(f"{markup.code(one.workflow, 42)}: {', '.join(needs)}")
+    return lines

@@ -10,6 +10,7 @@ from core.domain.actor import Actor
 from core.domain.alerts.episode import Episode
 from core.domain.alerts.errors import AlertNotFound
 from core.domain.alerts.message import AlertMessage
+from core.domain.alerts.trends.readiness import TrendReadiness
 
 
 class NoAlerts:
@@ -20,6 +21,9 @@ class NoAlerts:
 
     async def urgent(self, _: Collection[str], /) -> frozenset[str]:
         return frozenset()
+
+    async def trend_readiness(self, *, by: Actor) -> list[TrendReadiness]:
+        return []
 
     async def acknowledge(self, alert_ids: Collection[UUID], *, by: Actor) -> list[Episode]:
         raise AlertNotFound(f"{by.name}: {len(alert_ids)}")

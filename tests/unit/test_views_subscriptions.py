@@ -43,6 +43,7 @@ from core.domain.alerts.example import example_episode
 from core.domain.alerts.kinds import USUAL_KINDS, AlertKind, Severity
 from core.domain.alerts.quiet_hours import QuietHours
 from core.domain.alerts.subscription import AlertFilter, DigestPeriod, Source, Subscription
+from core.domain.alerts.trends.readiness import TrendReadiness
 from tests.unit.test_alert_commands import subscriptions
 from tests.unit.view_helpers import (
     AWKWARD_TEXTS,
@@ -90,6 +91,26 @@ EVERYTHING = make_subscription(
     progress_every=timedelta(minutes=10),
 )
 CONFIGURED = make_subscription(id=UUID(int=6), source=Source.CONFIG, created_by=None)
+
+
+def test_the_list_says_why_trends_are_silent() -> None:
+    few = TrendReadiness(workflow="fix", judged=4, costed=40)
+    enough = TrendReadiness(workflow="implement", judged=40, costed=40)
+
+    message = subscription_list_message([make_subscription()], now=NOW, readiness=[few, enough])
+
+    assert "`fix`: `failure_rate` needs 11 more runs within 30 days." in text_of(message)
+    assert "implement" not in text_of(message).partition("Too few")[2]
+    assert_fits(subscription_list_message([make_subscription()], now=NOW, readiness=[few] * 500))
+
+
+def test_trends_that_nobody_subscribed_to_need_no_reason() -> None:
+    few = TrendReadiness(workflow="fix", judged=4, costed=0)
+    subscribed = replace(make_subscription(), kinds=frozenset({AlertKind.FAILED}))
+
+    shown = text_of(subscription_list_message([subscribed], now=NOW, readiness=[few]))
+
+    assert "Too few" not in shown
 
 
 def test_the_list_matches_its_snapshot() -> None:

@@ -8,7 +8,7 @@ from datetime import datetime
 from uuid import UUID
 
 from bot.slack import dates, ids
-from bot.slack.alert_ports import Subscriptions
+from bot.slack.alert_ports import Alerts, Subscriptions
 from bot.slack.client.web_api import Slack
 from bot.slack.commands.alerts.form import AlertForm, read_alert_form
 from bot.slack.commands.alerts.values import (
@@ -69,6 +69,7 @@ class AlertActions:
     """
 
     subscriptions: Subscriptions
+    alerts: Alerts
     workflows: WorkflowCatalog
     people: People
     slack: Slack
@@ -163,7 +164,11 @@ class AlertActions:
     ) -> None:
         present = await self.subscriptions.of_channel(place, by=actor)
         if present:
-            message = subscription_list_message(present, now=self.clock())
+            message = subscription_list_message(
+                present,
+                now=self.clock(),
+                readiness=await self.alerts.trend_readiness(by=actor),
+            )
             await self.answers.send_private(request, message)
         elif command.opens_form and request.trigger_id is not None:
             await self._open_form(request, actor, channel_id=place.channel_id)

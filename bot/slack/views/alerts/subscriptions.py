@@ -11,15 +11,17 @@ from bot.slack.mrkdwn import MRKDWN
 from bot.slack.views import blocks
 from bot.slack.views.message import Block, Message
 from bot.words import counts
-from bot.words.subscriptions import subscription_words
+from bot.words.subscriptions import subscription_words, too_few_runs_words
 from core.domain.actor import Actor
 from core.domain.alerts.subscription import Source, Subscription
+from core.domain.alerts.trends.readiness import TrendReadiness
 
 _HELP = (
     "`/workflow alerts subscribe` adds one, `mute 2h` silences this channel, `unsubscribe 1` ends "
     "the first, `test stalled` shows what comes."
 )
 _LINES_LIMIT = 6500
+_SILENT_LIMIT = 1000
 
 
 def subscription_line(subscription: Subscription) -> str:
@@ -28,7 +30,11 @@ def subscription_line(subscription: Subscription) -> str:
 
 
 def subscription_list_message(
-    subscriptions: Sequence[Subscription], *, now: datetime, question: str | None = None
+    subscriptions: Sequence[Subscription],
+    *,
+    now: datetime,
+    question: str | None = None,
+    readiness: Sequence[TrendReadiness] = (),
 ) -> Message:
     """`alerts list`: a row for each subscription, with a button.
 
@@ -36,6 +42,7 @@ def subscription_list_message(
         subscriptions: Those of the channel, oldest first.
         now: The present time.
         question: Which of them is asked for; then the buttons end one instead of changing it.
+        readiness: Whether there are enough runs for trends, which say nothing otherwise.
     """
     count = counts.plural(len(subscriptions), "subscription")
     lead = question or f"*This channel has {count} to alerts*"
@@ -49,6 +56,11 @@ def subscription_list_message(
             drawn.append(blocks.section(line))
         else:
             drawn.append(blocks.section_with(line, _button(shown, ends=question is not None)))
+    kinds = {kind for one in subscriptions for kind in one.chosen_kinds}
+    silent = too_few_runs_words(readiness, kinds, MRKDWN)
+    if silent:
+        told = blocks.fit_lines(silent, _SILENT_LIMIT)
+        drawn.append(blocks.context("Too few runs to compare yet. " + "; ".join(told) + "."))
     drawn.append(blocks.context(_HELP))
     return Message(text=lead.replace("*", ""), blocks=tuple(drawn))
 

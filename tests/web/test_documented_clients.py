@@ -55,7 +55,7 @@ async def test_the_commands_print_the_json_of_the_api(
         "SIGNALBOX_URL": f"http://{api.host}",
         "SIGNALBOX_TOKEN": await api.token(role=Role.ADMIN),
         "RUN": run.run_id,
-        "ALERT": str(await fired_alert(api.database)),
+        "ALERT": str(await fired_alert(api.database, workflow_name="fix")),
     }
     (script,) = blocks("bash", section="From the command line")
 

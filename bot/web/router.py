@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from http import HTTPStatus
+from typing import Any
 from uuid import uuid4
 
 from aiohttp import hdrs, web
@@ -51,13 +54,17 @@ def api_routes(
 
     The caller closes the gate when the application shuts down.
     """
-    document = document_of(table, public_url=public_url)
-    page = docs_page(document)
+
+    # To make it takes half a second of the CPU, which no start should wait for.
+    @cache
+    def document() -> dict[str, Any]:
+        return document_of(table, public_url=public_url)
 
     async def openapi(_: web.Request) -> web.Response:
-        return web.json_response(document, headers=API_HEADERS)
+        return web.json_response(await asyncio.to_thread(document), headers=API_HEADERS)
 
     async def docs(_: web.Request) -> web.Response:
+        page = docs_page(await asyncio.to_thread(document))
         return web.Response(text=page, content_type="text/html", headers=_PAGE_HEADERS)
 
     return [

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
 
@@ -13,6 +13,8 @@ from bot.assembly.app import RunningApp
 from core.domain.alerts.kinds import AlertKind
 from core.domain.alerts.quiet_hours import QuietHours
 from core.domain.runs.run import StopReason
+from core.store.database import leadership
+from core.store.database.advisory_locks import AdvisoryLock
 from core.store.database.engine import Database
 from tests.alerts.channel import AlertChannel
 from tests.harness import CONFIG, open_harness
@@ -31,9 +33,15 @@ async def channel(database: Database, tmp_path: Path) -> AsyncIterator[AlertChan
         await harness.settle()
 
 
-def serving(channel: AlertChannel) -> AbstractAsyncContextManager[RunningApp]:
-    """Run the bot."""
-    return channel.harness.serving(runs_worker=False)
+@asynccontextmanager
+async def serving(channel: AlertChannel) -> AsyncIterator[RunningApp]:
+    """Run the bot, but not its clock: the test evaluates, at its own times."""
+    dsn = channel.harness.database.dsn
+    async with (
+        leadership.leadership(dsn, AdvisoryLock.SCHEDULER),
+        channel.harness.serving(runs_worker=False) as running,
+    ):
+        yield running
 
 
 async def test_an_alert_is_one_message_from_its_begin_to_its_end(channel: AlertChannel) -> None:

@@ -86,7 +86,8 @@ async def test_a_snooze_that_ends_while_it_lasts_is_told_in_a_reply(
 
         reply = await message.wait_for_reply("The snooze has ended, and it still lasts")
         assert "<!subteam^S0614TZR7>" in reply
-    assert channel.slots() == {"alert": 1, "history": 1, "woken:3": 1}
+    slots = {slot.partition(":")[0]: count for slot, count in channel.slots().items()}
+    assert slots == {"alert": 1, "history": 1, "woken": 1}
 
 
 async def test_still_fine_leaves_a_silent_run_alone_for_half_an_hour(

@@ -114,6 +114,8 @@ class SubscriptionService:
         )
         async with self.context.transaction() as session:
             require_permission(by, Action.SUBSCRIBE)
+            # One at a time: two equal subscriptions that are made at once are one.
+            await episodes.lock_evaluation(session)
             present = await subscriptions.of_channel(
                 session, team_id=new.team_id, channel_id=new.channel_id
             )
@@ -177,7 +179,7 @@ class SubscriptionService:
         async with self.context.transaction() as session:
             require_permission(by, Action.SUBSCRIBE)
             present = await subscriptions.of_channel(
-                session, team_id=place.team_id, channel_id=place.channel_id
+                session, team_id=place.team_id, channel_id=place.channel_id, locks=True
             )
             if not present:
                 raise SubscriptionNotFound(place.channel_id)

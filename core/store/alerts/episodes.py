@@ -35,10 +35,11 @@ async def lock_evaluation(session: AsyncSession) -> None:
 
 async def open_episodes(session: AsyncSession) -> list[Episode]:
     """All open episodes, locked against what people do with them, oldest first."""
+    # Locked in the order of their ids, as by everybody, so that no two wait for each other.
     rows = await session.scalars(
-        select(AlertRow).where(_IS_OPEN).order_by(AlertRow.opened_at, AlertRow.id).with_for_update()
+        select(AlertRow).where(_IS_OPEN).order_by(AlertRow.id).with_for_update()
     )
-    return [row.to_episode() for row in rows]
+    return sorted((row.to_episode() for row in rows), key=lambda one: (one.opened_at, one.id))
 
 
 async def get(session: AsyncSession, alert_id: UUID, *, locks: bool = False) -> Episode | None:
@@ -58,13 +59,11 @@ async def with_ids(
     session: AsyncSession, alert_ids: Collection[UUID], *, locks: bool = False
 ) -> list[Episode]:
     """The episodes with these ids, in the order in which they fired."""
-    query = (
-        select(AlertRow)
-        .where(AlertRow.id.in_(list(alert_ids)))
-        .order_by(AlertRow.fired_at, AlertRow.id)
-    )
+    query = select(AlertRow).where(AlertRow.id.in_(list(alert_ids))).order_by(AlertRow.id)
     rows = await session.scalars(query.with_for_update() if locks else query)
-    return [row.to_episode() for row in rows]
+    return sorted(
+        (row.to_episode() for row in rows), key=lambda one: (one.fired_at or one.opened_at, one.id)
+    )
 
 
 async def add(session: AsyncSession, episodes: Sequence[Episode]) -> None:

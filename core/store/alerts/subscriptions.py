@@ -21,16 +21,23 @@ async def active(session: AsyncSession) -> list[Subscription]:
     return await _list(session, select(SubscriptionRow).where(_IS_ACTIVE))
 
 
-async def of_channel(session: AsyncSession, *, team_id: str, channel_id: str) -> list[Subscription]:
-    """The present subscriptions of a channel, oldest first."""
-    return await _list(
-        session,
-        select(SubscriptionRow).where(
-            _IS_ACTIVE,
-            SubscriptionRow.team_id == team_id,
-            SubscriptionRow.channel_id == channel_id,
-        ),
+async def of_channel(
+    session: AsyncSession, *, team_id: str, channel_id: str, locks: bool = False
+) -> list[Subscription]:
+    """The present subscriptions of a channel, oldest first.
+
+    Args:
+        session: An open database session.
+        team_id: The channel's workspace.
+        channel_id: The channel.
+        locks: Whether to lock the rows until the transaction ends.
+    """
+    query = select(SubscriptionRow).where(
+        _IS_ACTIVE,
+        SubscriptionRow.team_id == team_id,
+        SubscriptionRow.channel_id == channel_id,
     )
+    return await _list(session, query.with_for_update() if locks else query)
 
 
 async def of_source(session: AsyncSession, source: Source) -> list[Subscription]:

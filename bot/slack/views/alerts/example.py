@@ -66,9 +66,7 @@ def _verdict(example: Episode, subscriptions: Sequence[Subscription], now: datet
     is_held = example.severity < Severity.CRITICAL and all(end is not None for end in ends)
     until = min((end for end in ends if end is not None), default=now)
     if is_held:
-        return (
-            f"{lead}. It has quiet hours now: it would come at their end, {dates.date_time(until)}."
-        )
+        return f"{lead}. In its quiet hours now, it would come at {dates.date_time(until)}."
     filters = " if it passes the filters" if any(_has_filter(one) for one in awake) else ""
     return f"{lead}: it would come at once{filters}."
 

@@ -77,7 +77,8 @@ async def test_without_arguments_a_form_subscribes_the_channel(sandbox: Sandbox,
         assert errors is None
         await wait_for_private(bot, "Subscribed (number 1)")
         made = only(bot)
-        assert (made.channel_id, made.kinds) == (BUILDS, {AlertKind.FAILED, AlertKind.MAX_TURNS})
+        assert made.channel_id == BUILDS
+        assert made.kinds == {AlertKind.FAILED, AlertKind.MAX_TURNS}
         assert (made.filter.workflow, made.filter.owner) == ("implement", ADA)
         assert made.mention == f"<!subteam^{OPERATORS}>"
         assert (str(made.digest), made.digest_hour) == ("weekly", 7)
@@ -115,7 +116,8 @@ async def test_a_row_of_the_list_opens_the_form_that_changes_it(bot: RunningBot)
     assert errors is None
     await wait_for_private(bot, "Changed.")
     first, second = bot.subscriptions.kept.values()
-    assert (first.kinds, first.mention) == ({AlertKind.KILLED}, None)
+    assert first.kinds == {AlertKind.KILLED}
+    assert first.mention is None
     assert second.kinds == {AlertKind.STALLED}
     await wait_for_post(bot, "changed a subscription of this channel")
 

@@ -66,6 +66,14 @@ class PrivateAnswers:
         )
         return await self.send_private(request, message)
 
+    async def tell_directly(self, user_id: str, message: Message) -> bool:
+        """Send a direct message that answers no request; return whether it was delivered.
+
+        For what must be found later, or is about a channel that the person sees no more.
+        """
+        request = SlackRequest(kind=RequestKind.OTHER, body={}, user_id=user_id)
+        return await self._send_direct(request, await self._content(message))
+
     async def send_private(self, request: SlackRequest, message: Message | str) -> bool:
         """Answer privately; return whether the answer was delivered.
 

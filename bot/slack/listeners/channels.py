@@ -82,4 +82,4 @@ class Channels:
             author = authors.get(author_id)
             if author is not None and author.slack_user_id is not None:
                 message = ended_message(request.channel_id, own, reason=reason)
-                await self.actions.answers.tell(author.slack_user_id, message, channel_id=None)
+                await self.actions.answers.tell_directly(author.slack_user_id, message)

@@ -63,6 +63,7 @@ class Human:
         *,
         label: str | None = None,
         action_id: str | None = None,
+        block_id: str | None = None,
         user: str | None = None,
         **entered: Any,
     ) -> None:
@@ -70,7 +71,7 @@ class Human:
         person, target_channel = self._workspace.person(user), self._workspace.channel(channel)
         message, _ = self._block_interactions.message_on_screen(person, target_channel, ts)
         found = interactions.find_element(
-            message.get("blocks", []), label=label, action_id=action_id
+            message.get("blocks", []), label=label, action_id=action_id, block_id=block_id
         )
         self._record_confirm_dialog(found)
         await self._block_interactions.click(person, target_channel, ts, found, entered)

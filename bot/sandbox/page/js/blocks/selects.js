@@ -96,7 +96,7 @@ function described(element, select) {
 export function multiSelect(element, block, surface, label) {
   const kind = kindOf(element);
   const key = kind ? `selected_${kind.key}s` : "selected_options";
-  const choices = kind ? kind.list(element) : allOptions(element).map((one) => [one.value, plain(one.text)]);
+  const choices = kind ? kind.list(element) : allOptions(element).map((one) => [one.value, plain(one.text), one.description && plain(one.description)]);
   const initial = kind ? element[`${kind.initial}s`] : element.initial_options;
   const initialOrSaved = surface.form.get(block.block_id, element.action_id)?.[key] ?? initial ?? [];
   const chosen = new Set(initialOrSaved.map((one) => one.value ?? one));
@@ -115,8 +115,13 @@ export function multiSelect(element, block, surface, label) {
   return h(
     "fieldset",
     { class: "choices multi", "aria-label": label ?? plain(element.placeholder) },
-    choices.map(([value, words]) =>
-      h("label", null, h("input", { type: "checkbox", checked: chosen.has(value), onchange: (event) => change(value, event.target.checked) }), h("span", null, words)),
+    choices.map(([value, words, detail]) =>
+      h(
+        "label",
+        null,
+        h("input", { type: "checkbox", checked: chosen.has(value), "aria-label": words, onchange: (event) => change(value, event.target.checked) }),
+        h("span", null, words, detail && h("span", { class: "choice-detail" }, detail)),
+      ),
     ),
   );
 }

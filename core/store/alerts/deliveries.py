@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import String, cast, func, or_, select, update
+from sqlalchemy import Interval, String, cast, func, literal, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -175,7 +175,7 @@ async def with_unshown_events(
         .join(AlertEventRow, AlertEventRow.alert_id == AlertDeliveryRow.alert_id)
         .where(
             AlertDeliveryRow.group_id.in_(list(group_ids)),
-            or_(sent_at.is_(None), AlertEventRow.at > sent_at - grace),
+            or_(sent_at.is_(None), AlertEventRow.at > sent_at - literal(grace, Interval)),
         )
         .distinct()
     )

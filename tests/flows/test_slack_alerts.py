@@ -115,7 +115,8 @@ async def test_runs_that_fail_together_share_a_message(channel: AlertChannel) ->
         await message.wait_for_text("acknowledged by ben")
         await channel.wait_until_drawn()
         assert message.text.count("acknowledged by ben") == 3
-    assert channel.slots() == {"alert": 1, "joined": 1, "history": 1}
+    slots = {slot.partition(":")[0]: count for slot, count in channel.slots().items()}
+    assert slots == {"alert": 1, "joined": 1, "history": 1}
 
 
 async def test_what_happened_in_quiet_hours_is_one_message_after_them(

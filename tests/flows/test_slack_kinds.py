@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -85,6 +86,32 @@ async def test_a_new_kind_is_drawn_with_all_that_the_others_have(sandbox: Sandbo
     root = str(bot_messages(sandbox)[0]["ts"])
     assert bot_replies_below(sandbox, root) == ["Enjoy it."]
     assert set(slot_counts(sandbox).values()) == {1}
+
+
+async def test_a_kind_with_a_gap_is_refreshed_rarely(sandbox: Sandbox) -> None:
+    services, reads = FakeServices(), Counter[str]()
+
+    def counting(name: str, gap: timedelta) -> DrawnKind[str]:
+        async def read(key: str) -> str:
+            reads[name] += 1
+            return key
+
+        return replace(lunch_kind(Lunches()), read=read, is_live=lambda _: True, refresh_gap=gap)
+
+    kinds = {
+        "often": counting("often", timedelta(0)),
+        "rarely": counting("rarely", timedelta(hours=1)),
+    }
+    every = timedelta(seconds=1)
+    async with open_bot(sandbox, services, kinds=kinds, speed=SPEED, refresh_every=every):
+        for name in kinds:
+            await services.request(replace(request_lunch("x"), drawable=DrawableId(name, name)))
+        async with limit(30):
+            while reads["often"] < 8:  # noqa: ASYNC110 - nobody tells
+                await asyncio.sleep(0.02)
+
+    # When it is drawn, and once more.
+    assert reads["rarely"] <= 3
 
 
 async def test_a_kind_that_this_bot_does_not_know_is_left_to_one_that_does(

@@ -1,12 +1,13 @@
-"""Draw the twelve cards into `docs/images`: phone and desktop width, light and dark.
+"""Draw cards and alerts into `docs/images`: phone and desktop width, light and dark.
 
-`python -m tests.pictures` needs Chromium; the sandbox's page shows the cards as Slack would.
+`python -m tests.pictures` needs Chromium; the sandbox's page shows the messages as Slack would.
 """
 
 from __future__ import annotations
 
 import asyncio
 import shutil
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from bot.sandbox.slack.server import Sandbox, open_sandbox
 from bot.slack.views.message import Message
 from bot.slack.views.thread.card import run_card
 from core.domain.actor import User
+from tests.pictures.alerts import ALERTS, drawn_alert
 from tests.pictures.cards import CARDS
 from tests.pictures.small_png import with_palette
 from tests.unit.view_helpers import ADA, NOW
@@ -27,7 +29,8 @@ BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 # Of a common phone, and of the part of a desktop client that shows a channel.
 WIDTHS = {"phone": 390, "desktop": 900}
 SCHEMES = ("light", "dark")
-CHANNEL = "builds"
+# Cards and alerts each have a channel of their own.
+CHANNELS = {"cards": "builds", "alerts": "general"}
 _FLAGS = ("--no-sandbox", "--disable-gpu", "--no-proxy-server", "--force-color-profile=srgb")
 
 
@@ -37,7 +40,7 @@ def drawn_card(name: str, owner: User) -> Message:
 
 
 async def main() -> None:
-    """Draw all cards into one picture for each width and colour scheme."""
+    """Draw all messages of a channel into one picture for each width and colour scheme."""
     program = next(filter(None, map(shutil.which, BROWSERS)), None)
     if program is None:
         raise SystemExit(f"no Chromium found (looked for {', '.join(BROWSERS)})")
@@ -45,7 +48,13 @@ async def main() -> None:
         open_sandbox(extra_routes=add_page, rate_limits=False) as sandbox,
         async_playwright() as playwright,
     ):
-        await post_cards(sandbox)
+        owner = replace(ADA, slack_user_id=sandbox.workspace.person("ada").id)
+        messages = {
+            "cards": [drawn_card(name, owner) for name in CARDS],
+            "alerts": [drawn_alert(name) for name in ALERTS],
+        }
+        for name, channel in CHANNELS.items():
+            await post(sandbox, channel, messages[name])
         browser = await playwright.chromium.launch(executable_path=program, args=list(_FLAGS))
         for width_name, width in WIDTHS.items():
             for scheme in SCHEMES:
@@ -55,31 +64,31 @@ async def main() -> None:
                     locale="en-GB",
                     timezone_id="UTC",
                 )
-                await draw(page, sandbox, IMAGES / f"cards-{width_name}-{scheme}.png")
+                for name, channel in CHANNELS.items():
+                    path = IMAGES / f"{name}-{width_name}-{scheme}.png"
+                    await draw(page, sandbox, channel, len(messages[name]), path)
                 await page.close()
         await browser.close()
 
 
-async def post_cards(sandbox: Sandbox) -> None:
-    """Post the cards into the channel, as the bot does."""
+async def post(sandbox: Sandbox, channel: str, messages: Sequence[Message]) -> None:
+    """Post messages into a channel, as the bot does."""
     client = AsyncWebClient(token=sandbox.bot_token, base_url=sandbox.api_url)
-    owner = replace(ADA, slack_user_id=sandbox.workspace.person("ada").id)
-    for name in CARDS:
-        card = drawn_card(name, owner)
+    for message in messages:
         await client.chat_postMessage(
-            channel=f"#{CHANNEL}", text=card.text, blocks=list(card.blocks)
+            channel=f"#{channel}", text=message.text, blocks=list(message.blocks)
         )
 
 
-async def draw(page: Page, sandbox: Sandbox, path: Path) -> None:
-    """Make a picture of the channel's messages."""
-    await page.goto(f"{sandbox.url}/?as=ada#/{CHANNEL}")
+async def draw(page: Page, sandbox: Sandbox, channel: str, number: int, path: Path) -> None:
+    """Make a picture of a channel's messages, of which there are so many."""
+    await page.goto(f"{sandbox.url}/?as=ada#/{channel}")
     await page.locator("body[data-ready=yes]").wait_for()
-    cards = page.locator("#channel li.message", has_text="implement")
-    await cards.nth(len(CARDS) - 1).wait_for()
-    first, last = await cards.first.bounding_box(), await cards.last.bounding_box()
+    shown = page.locator("#channel li.message", has_text="Signalbox")
+    await shown.nth(number - 1).wait_for()
+    first, last = await shown.first.bounding_box(), await shown.last.bounding_box()
     if first is None or last is None:
-        raise SystemExit("the cards are not visible")
+        raise SystemExit("the messages are not visible")
     bottom = last["y"] + last["height"] + 8
     clip = {
         "x": first["x"],

@@ -137,6 +137,7 @@ def test_somebody_who_takes_care_is_named_and_needs_no_advice() -> None:
         (AlertKind.STALLED, "snoozed", ["Kill", "Acknowledge"]),
         (AlertKind.COST, "open", ["Kill", "Acknowledge"]),
         (AlertKind.MAX_TURNS, "open", ["+20 turns", "Acknowledge"]),
+        (AlertKind.FAILED, "open", ["Continue", "Acknowledge"]),
         (AlertKind.ATTENTION, "open", ["Continue…", "Acknowledge"]),
         (AlertKind.NO_WORKER, "open", ["Acknowledge"]),
         (AlertKind.KILL_UNCONFIRMED, "acknowledged", []),

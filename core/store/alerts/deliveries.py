@@ -198,7 +198,7 @@ async def with_unshown_events(
         .join(AlertEventRow, AlertEventRow.alert_id == AlertDeliveryRow.alert_id)
         .where(
             AlertDeliveryRow.group_id.in_(list(group_ids)),
-            or_(sent_at.is_(None), AlertEventRow.at > sent_at - literal(grace, Interval())),
+            or_(sent_at.is_(None), AlertEventRow.at > sent_at - literal(grace, Interval)),
         )
         .distinct()
     )

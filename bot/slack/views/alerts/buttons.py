@@ -76,7 +76,14 @@ def run_buttons(run: RunSnapshot | None) -> list[Block]:
         return live_buttons(run, question=question)
     offered = continue_buttons(run.run)
     likely = [button for button in offered if button.get("style") is not None]
-    return (likely or offered)[:1]
+    return [_short(button) for button in (likely or offered)[:1]]
+
+
+def _short(button: Block) -> Block:
+    """A button that leaves room for two others beside it: the card has the number of turns."""
+    if button["action_id"] != ids.CONTINUE_LEFT:
+        return button
+    return {**button, "text": blocks.plain("Continue", blocks.BUTTON_LIMIT)}
 
 
 def _are_snoozed(alerts: Sequence[Episode], now: datetime) -> bool:

@@ -138,7 +138,7 @@ def build_server(tools: Tools, actor_of: ActorOf, *, version: str) -> Server[dic
 
     Args:
         tools: What the calls do.
-        actor_of: Who makes a call; may raise an `OpsError`.
+        actor_of: Finds the actor of a call; may raise an `OpsError`.
         version: The program's version.
     """
 

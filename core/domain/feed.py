@@ -89,7 +89,8 @@ class Change:
     Attributes:
         subject: The `run_id` of a run, the `worker_id` of a worker, the id of an alert, kind and
             key of a drawable.
-        what: One word.  For a run: `added`, its new status, `kill_requested`, or `progress`.
+        what: One word.  For a run: `added`, its new status, `kill_requested`, `measured` when
+            the work of an ended run is, or `progress`.
             For a worker: its new state.  For an alert: its state, or what a person did.  For a
             drawable: `requested`.
     """

@@ -10,12 +10,14 @@ from core.domain.runs.run import RunStatus
 from core.services.feed import FeedService
 
 _KINDS = (ChangeKind.RUN, ChangeKind.WORKER)
-_OF_RUNS = frozenset({"kill_requested", *(status.value for status in RunStatus if status.is_final)})
+_OF_RUNS = frozenset(
+    {"kill_requested", "measured", *(status.value for status in RunStatus if status.is_final)}
+)
 
 
 @dataclass(frozen=True)
 class AlertHints:
-    """The hints of the feed: a run that ended or is to be killed, a worker's new state."""
+    """The hints of the feed: a run that ended, was measured, or is to be killed; a worker."""
 
     feed: FeedService
 

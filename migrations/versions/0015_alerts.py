@@ -244,6 +244,41 @@ _KINDS_OF_CHANGE = """
 ALTER TABLE changes DROP CONSTRAINT valid_change_kind,
     ADD CONSTRAINT valid_change_kind CHECK (kind IN ({kinds}))
 """
+# The same function as before, but that it names the moment at which the work of an ended run is
+# measured: only then is it known what a completed run is told as.
+_CHANGED_RUNS = """
+CREATE OR REPLACE FUNCTION signalbox_record_changed_runs() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO changes (kind, subject, what)
+        SELECT 'run', after.run_id, CASE
+            WHEN after.status <> before.status THEN after.status
+            WHEN after.kill_requested_at IS NOT NULL AND before.kill_requested_at IS NULL
+                THEN 'kill_requested'{measured}
+            ELSE 'progress'
+        END
+        FROM after JOIN before USING (id)
+        WHERE after.version <> before.version
+            OR after.status <> before.status
+            OR after.kill_requested_at IS DISTINCT FROM before.kill_requested_at;
+    IF FOUND THEN
+        INSERT INTO drawables (kind, key, team_id, channel_id, desired_version)
+            SELECT 'thread', thread_key, min(slack_team_id), min(slack_channel_id), max(version)
+            FROM after
+            WHERE thread_key IS NOT NULL AND slack_team_id IS NOT NULL
+                AND slack_channel_id IS NOT NULL
+            GROUP BY thread_key
+            -- In one order for all, so that no two writers wait for each other.
+            ORDER BY thread_key
+            ON CONFLICT (kind, key) DO UPDATE SET desired_version =
+                greatest(drawables.desired_version, excluded.desired_version);
+        PERFORM pg_notify('signalbox_changes', '');
+    END IF;
+    RETURN NULL;
+END
+$$
+"""
+_MEASURED = """
+            WHEN before.work_due_at IS NOT NULL AND after.work_due_at IS NULL THEN 'measured'"""
 _DOWN = (
     "DROP INDEX idx_workflow_runs_completed_at",
     "ALTER TABLE workflow_runs DROP COLUMN is_end_evaluated",
@@ -268,9 +303,11 @@ def upgrade() -> None:
     for statement in (*_SUBSCRIPTIONS, *_ALERTS, *_RUNS):
         op.execute(statement)
     op.execute(_KINDS_OF_CHANGE.format(kinds="'alert', 'drawable', 'run', 'worker'"))
+    op.execute(_CHANGED_RUNS.format(measured=_MEASURED))
 
 
 def downgrade() -> None:
     for statement in _DOWN:
         op.execute(statement)
     op.execute(_KINDS_OF_CHANGE.format(kinds="'drawable', 'run', 'worker'"))
+    op.execute(_CHANGED_RUNS.format(measured=""))

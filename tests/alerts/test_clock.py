@@ -14,10 +14,11 @@ from sqlalchemy import event
 
 from core.domain.alerts.kinds import AlertKind
 from core.domain.errors import Unavailable
+from core.domain.feed import Change
 from core.domain.fleet.workers import WorkerState
 from core.domain.kills.termination import Termination
 from core.domain.runs.run import Run, StopReason
-from core.runner.alert_hints import AlertHints
+from core.runner.alert_hints import AlertHints, can_matter
 from core.runner.clock import Clock, ClockJob, alert_jobs
 from core.services.alerts.digests import DigestService
 from core.services.alerts.evaluation import AlertEvaluation
@@ -25,6 +26,7 @@ from core.services.alerts.progress import ProgressService
 from core.services.feed import FeedService
 from core.services.housekeeping import HousekeepingService
 from core.store.database.engine import Database
+from core.store.runs import runs
 from tests.alerts.world import AlertWorld
 from tests.limits import limit
 
@@ -150,38 +152,49 @@ async def test_a_workers_state_is_looked_at_at_once(database: Database) -> None:
         await until(lambda: meter.at)
 
         await world.worker(state=WorkerState.GONE)
-
         await until(lambda: len(meter.at) > 1)
+
+    assert await world.pending() == [], "it stopped in order"
 
 
 async def test_changes_that_come_together_get_one_evaluation(database: Database) -> None:
     world, meter = AlertWorld(database), Evaluations()
-    runs = [await world.start() for _ in range(10)]
+    started = [await world.start() for _ in range(10)]
     async with running(clock_of(world, hinted_job(world, meter))):
         await until(lambda: meter.at)
-        for run in runs:
+        for run in started:
             await world.finish(run)
-        await until(lambda: len(meter.at) > 1)
-        await asyncio.sleep(1)
+        async with limit(10):
+            while len(await world.all_alerts()) < len(started):  # noqa: ASYNC110 - no event
+                await asyncio.sleep(0.05)
 
+    assert {one.kind for one in await world.all_alerts()} == {AlertKind.COMPLETED}
     assert len(meter.at) < 6
-    assert len([one for one in await world.all_alerts() if one.kind is AlertKind.COMPLETED]) == 10
 
 
 async def test_progress_of_a_run_is_left_to_the_tick(database: Database) -> None:
-    world, meter = AlertWorld(database), Evaluations()
+    world = AlertWorld(database)
     run = await world.start()
-    async with running(clock_of(world, hinted_job(world, meter))):
-        await until(lambda: meter.at)
+    found: list[tuple[str, bool]] = []
+    async with FeedService(world.context).subscribe() as subscription, limit(10):
+        begun = await anext(subscription)
         await world.change(run, turns=2, cost_usd=Decimal(1))
-        await asyncio.sleep(1)
+        await world.finish(run, work_due_at=world.now)
+        async with database.sessions.begin() as session:
+            await runs.settle_work(session, run.run_id, now=world.now, turns=3)
+        while not found or found[-1][0] != "measured":
+            item = await anext(subscription)
+            assert isinstance(item, Change)
+            found.append((item.what, can_matter(item)))
 
-    assert len(meter.at) == 1
+    assert can_matter(begun)
+    # Only then is it known what a completed run is told as.
+    assert found == [("progress", False), ("completed", True), ("measured", True)]
 
 
 async def test_a_hint_during_a_call_leads_to_another_one_after_it(database: Database) -> None:
     world = AlertWorld(database)
-    hinted, calls, active = asyncio.Queue[None](), 0, 0
+    hinted, calls, active, most_active = asyncio.Queue[None](), 0, 0, 0
     release = asyncio.Event()
 
     async def hints() -> AsyncIterator[None]:
@@ -190,10 +203,10 @@ async def test_a_hint_during_a_call_leads_to_another_one_after_it(database: Data
             yield None
 
     async def act() -> None:
-        nonlocal calls, active
-        assert active == 0
+        nonlocal calls, active, most_active
         active += 1
         calls += 1
+        most_active = max(most_active, active)
         await release.wait()
         active -= 1
 
@@ -203,10 +216,12 @@ async def test_a_hint_during_a_call_leads_to_another_one_after_it(database: Data
         hinted.put_nowait(None)
         await until(lambda: calls == 1)
         hinted.put_nowait(None)
-        await asyncio.sleep(0.5)
+        await until(hinted.empty)
         assert calls == 1
         release.set()
         await until(lambda: calls > 2)
+
+    assert most_active == 1
 
 
 async def test_without_the_feed_the_tick_is_enough(database: Database) -> None:

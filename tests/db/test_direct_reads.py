@@ -35,6 +35,8 @@ async def test_connections_return_to_the_pool_when_nothing_reads(database: Datab
     async with limit(5):
         while database.pool_use is None or database.pool_use.in_use:  # noqa: ASYNC110 - no event
             await asyncio.sleep(0.01)
+    assert database.pool_use.in_use == 0
+    assert await database.reads.fetch_row("SELECT 2 AS number") is not None
 
 
 async def test_a_failed_read_does_not_spoil_the_next_one(database: Database) -> None:

@@ -1,4 +1,4 @@
-"""The events of a run are committed in the order of their ids, whoever writes them."""
+"""The events of a run are committed in the order of their ids, with several writers too."""
 
 from __future__ import annotations
 

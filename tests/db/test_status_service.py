@@ -160,7 +160,7 @@ async def test_an_answer_is_kept_until_the_row_of_its_run_is_written(database: D
     async with database.sessions.begin() as session:
         await session.execute(text("UPDATE workflow_runs SET result = 'Done, really.'"))
 
-    # Whoever wrote that did not raise the version.
+    # The version was not raised by that write.
     assert not await is_kept()
 
 

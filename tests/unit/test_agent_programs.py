@@ -77,6 +77,7 @@ async def test_a_stopped_program_shows_no_life() -> None:
             # What it did before the signal reached it may still be counted.
             while (await signs_of(tree)) != Signs():
                 pass
+        assert await signs_of(tree) == Signs()
 
 
 async def test_programs_from_before_the_call_do_not_count() -> None:

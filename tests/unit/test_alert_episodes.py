@@ -1,4 +1,4 @@
-"""Episodes of alerts: their states, and what holds whatever is observed and whoever acts."""
+"""Episodes of alerts: their states, and what holds for all observations and acts."""
 
 from __future__ import annotations
 

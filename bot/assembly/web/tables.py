@@ -42,7 +42,7 @@ class ApiTable(Table):
 
 
 class MetricsTable(Table):
-    """`[metrics]`: who may read `/metrics` beside this machine.
+    """`[metrics]`: the readers of `/metrics` beside this machine.
 
     Attributes:
         token: What every reader must send then, also from this machine.

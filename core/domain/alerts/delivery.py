@@ -55,7 +55,7 @@ class AlertGroup:
         kind: The kind of its alerts; `None` for a summary of several.
         opened_at: When its first alert was told.
         members: The number of its alerts.
-        mention: Who is mentioned in it, in Slack's form.
+        mention: The person or user group that it mentions, in Slack's form.
     """
 
     id: UUID

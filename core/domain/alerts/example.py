@@ -83,7 +83,7 @@ def example_message(
         kind: What it tells.
         place: The channel that it would be in.
         now: The present time.
-        mention: Who is mentioned in it, in Slack's form.
+        mention: The person or user group that it mentions, in Slack's form.
     """
     episode = example_episode(kind, now)
     group = AlertGroup(

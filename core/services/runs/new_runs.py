@@ -235,7 +235,7 @@ async def create_run(
         session: An open database session.
         run: The new run.
         kind: What its first message is.
-        by: Who has asked for it.
+        by: The actor of the request.
         progress_every: How often its progress is posted; `None` for never.
 
     Raises:

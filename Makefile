@@ -8,7 +8,7 @@ WORKERS ?= auto
 # Every started process would compile all modules again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo install test check faults fuzz api-fuzz truth stalls alerts-replay bench lock clean
+.PHONY: demo install test check faults fuzz api-fuzz truth stalls losses screens alerts-replay retention bench lock clean
 
 install: $(VENV)/.runtime
 
@@ -48,9 +48,22 @@ truth: $(VENV)/.tests
 alerts-replay: $(VENV)/.tests
 	$(BIN)/python -m tests.alerts.replay $(ARGS)
 
+# A synthetic year, retention over it, and who waits meanwhile; `ARGS="--sessions 3000"`.
+retention: $(VENV)/.tests
+	$(BIN)/python -m tests.retention $(ARGS)
+
+# Every page of the dashboard on phone and desktop, each light and dark; `make test` has one of each.
+screens: $(VENV)/.tests
+	@sh tests/browser/install-chromium.sh
+	$(BIN)/python -m pytest -n $(WORKERS) --every-screen tests/browser/dashboard $(ARGS)
+
 # Silent runs, of which exactly the hung ones must be told; `ARGS="--healthy 20 --hung 7"`.
 stalls: $(VENV)/.tests
 	$(BIN)/python -m tests.stalls $(ARGS)
+
+# Runs that lose agent, worker, workspace or home; `ARGS="--seeds 8"`, `ARGS="--only 3"`.
+losses: $(VENV)/.tests
+	$(BIN)/python -m tests.losses $(ARGS)
 
 bench: $(VENV)/.tests
 	$(BIN)/python -m benchmarks $(ARGS)

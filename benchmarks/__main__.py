@@ -15,16 +15,22 @@ from typing import Any
 
 from benchmarks import (
     acknowledgement,
+    dashboard_pages,
+    dashboard_viewers,
     drawing,
     idle,
     isolation,
     kill,
     kill_big,
+    log_page,
+    resources,
     spine_overhead,
     streams,
 )
 from benchmarks.alerts import evaluation, telling
 from benchmarks.api import speed
+from benchmarks.checkpoints import overhead as checkpoint_overhead
+from benchmarks.checkpoints import speed as checkpoint_speed
 
 _BENCHMARKS = {
     "spine_overhead": spine_overhead.measure,
@@ -36,9 +42,19 @@ _BENCHMARKS = {
     "kill-big": kill_big.measure,
     "api": speed.measure,
     "streams": streams.measure,
+    "dashboard-pages": dashboard_pages.measure,
+    "dashboard-viewers": dashboard_viewers.measure,
+    "log-page": log_page.measure,
     "alert-evaluation": evaluation.measure,
     "alert-telling": telling.measure,
+    "resources": resources.measure,
+    "checkpoints": checkpoint_speed.measure,
+    "checkpoint-overhead": checkpoint_overhead.measure,
 }
+
+
+# Their databases have given numbers of runs.
+_SIZED = frozenset({"api", "dashboard-pages", "alert-evaluation"})
 
 
 async def _run(names: list[str], repetitions: int | None, runs: list[int] | None) -> None:
@@ -46,7 +62,7 @@ async def _run(names: list[str], repetitions: int | None, runs: list[int] | None
     print(f"Python {platform.python_version()}, {os.cpu_count()} processors, load {load}")
     for name in names:
         given: dict[str, Any] = {} if repetitions is None else {"repetitions": repetitions}
-        if runs is not None and name in {"api", "alert-evaluation"}:
+        if runs is not None and name in _SIZED:
             given["runs"] = sorted(runs)
         await _BENCHMARKS[name](**given)
 
@@ -62,7 +78,7 @@ def main() -> None:
         "--runs",
         type=int,
         nargs="+",
-        help="sizes of the databases of `api` and `alert-evaluation` (1000 100000 1000000)",
+        help=f"sizes of the databases of {', '.join(sorted(_SIZED))} (1000 100000 1000000)",
     )
     given = parser.parse_args()
     asyncio.run(_run(given.names or list(_BENCHMARKS), given.repetitions, given.runs))

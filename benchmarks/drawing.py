@@ -13,7 +13,6 @@ would be a defect of Signalbox.
 from __future__ import annotations
 
 import asyncio
-import itertools
 import random
 import re
 import time
@@ -22,6 +21,7 @@ from dataclasses import dataclass, field
 
 from sqlalchemy import text
 
+from benchmarks.call_watch import CallWatch
 from benchmarks.environment import BenchEnvironment, open_bench
 from benchmarks.results import heading, line, percentile
 
@@ -51,49 +51,37 @@ _END = """
 
 
 @dataclass
-class _CallWatch:
-    """The calls the sandbox received about each run, with their times.
+class _CardWatch(CallWatch):
+    """What was drawn of each run, and when.
 
     Attributes:
         card_turns: Per run, when its card showed how many turns.
         ended: Per run, when its card showed the end.
         result_posted_at: Per run, when its result was posted.
-        refused: Number of calls that were answered with 429.
     """
 
-    bench: BenchEnvironment
     card_turns: dict[str, list[tuple[float, int]]] = field(default_factory=dict)
     ended: dict[str, float] = field(default_factory=dict)
     result_posted_at: dict[str, float] = field(default_factory=dict)
-    refused: int = 0
-    _seen: int = 0
 
-    async def follow_calls(self) -> None:
-        """Read the calls as they arrive, until cancelled."""
-        entries = self.bench.sandbox.inspector.entries
-        while True:
-            now = time.monotonic()
-            new = list(itertools.takewhile(lambda entry: entry.n > self._seen, reversed(entries)))
-            for entry in reversed(new):
-                self._seen = entry.n
-                self.refused += entry.direction == "api" and entry.status == 429
-                if entry.name in ("chat.update", "chat.postMessage") and entry.status == 200:
-                    self._note(entry.request, now)
-            await asyncio.sleep(0.02)
-
-    def _note(self, request: dict[str, object], now: float) -> None:
-        metadata = request.get("metadata")
-        payload = metadata["event_payload"] if isinstance(metadata, dict) else {}
-        run_id, slot = str(payload.get("thread_key")), str(payload.get("slot"))
-        drawn = str(request.get("blocks"))
+    def note_drawn(
+        self,
+        *,
+        thread_key: str,
+        slot: str,
+        channel: str,  # noqa: ARG002 - each run is in one channel
+        drawn: str,
+        now: float,
+    ) -> None:
+        """Note cards with their turns, ends and results."""
         if slot.startswith("result:"):
-            self.result_posted_at.setdefault(run_id, now)
+            self.result_posted_at.setdefault(thread_key, now)
         elif slot == "card":
             if found := _TURNS.search(drawn):
                 turns = int(found[1].replace(",", ""))
-                self.card_turns.setdefault(run_id, []).append((now, turns))
+                self.card_turns.setdefault(thread_key, []).append((now, turns))
             if "Completed" in drawn:
-                self.ended.setdefault(run_id, now)
+                self.ended.setdefault(thread_key, now)
 
 
 @dataclass
@@ -101,7 +89,7 @@ class _Runs:
     """The runs and the times of their events."""
 
     bench: BenchEnvironment
-    watch: _CallWatch
+    watch: _CardWatch
     run_ids: list[str]
     rng: random.Random
     turns: dict[str, int] = field(default_factory=dict)
@@ -171,7 +159,7 @@ async def measure(*, repetitions: int = 120) -> None:
     """Measure and print the results; a repetition is a second of each of the first two loads."""
     heading("drawing", f"from a run's event to its card, {LIVE} runs live")
     async with open_bench(command="bot") as bench:
-        watch = _CallWatch(bench)
+        watch = _CardWatch(bench)
         following = asyncio.create_task(watch.follow_calls(), name="look")
         try:
             fleet = await _start_runs(bench, watch)
@@ -206,7 +194,7 @@ async def measure(*, repetitions: int = 120) -> None:
         line("problems Slack would have reported", str(len(bench.sandbox.problems)))
 
 
-async def _start_runs(bench: BenchEnvironment, watch: _CallWatch) -> _Runs:
+async def _start_runs(bench: BenchEnvironment, watch: _CardWatch) -> _Runs:
     for number in range(LIVE):
         await bench.command(f"run implement --turns 1000 Task {number}")
     async with asyncio.timeout(_LIMIT):

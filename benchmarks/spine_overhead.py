@@ -16,6 +16,7 @@ import asyncio
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from uuid import uuid4
 
@@ -24,6 +25,7 @@ from claude_agent_sdk import ResultMessage, SystemMessage
 from benchmarks.bare_agent import bare_client, bare_options
 from benchmarks.environment import BenchEnvironment, open_bench
 from benchmarks.machine import busy_cpu_seconds
+from benchmarks.pairs import measured_pairs
 from benchmarks.results import heading, line, median, quick_ratio, ratios, spread
 from core.domain.runs.event import EventKind
 from core.domain.runs.run import Run
@@ -64,17 +66,10 @@ class _Bare:
 async def measure(*, repetitions: int = 7) -> None:
     """Measure and print the results."""
     heading("spine_overhead", f"{TURNS} tool turns through Signalbox ÷ on the bare SDK")
-    spine: list[SpineRun] = []
-    bare: list[_Bare] = []
     async with open_bench() as bench:
-        for number in range(repetitions + 1):
-            if number % 2:
-                ours, theirs = await run_through_spine(bench), await _run_on_bare_sdk(bench)
-            else:
-                theirs, ours = await _run_on_bare_sdk(bench), await run_through_spine(bench)
-            if number:
-                spine.append(ours)
-                bare.append(theirs)
+        spine, bare = await measured_pairs(
+            partial(run_through_spine, bench), partial(_run_on_bare_sdk, bench), count=repetitions
+        )
     wall = [one.wall for one in bare]
     line("bare SDK", spread(wall))
     line("running to ended", spread([one.running for one in spine]))

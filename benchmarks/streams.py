@@ -95,8 +95,8 @@ async def measure(*, repetitions: int = 60) -> None:
     async with AsyncExitStack() as stack:
         bench = await stack.enter_async_context(open_bench(command="bot", postgres=postgres))
         tokens = await _make_tokens(bench)
-        idle = [await _add_run(bench) for _ in range(IDLE_CLIENTS // _CLIENTS_OF_A_RUN)]
-        live = [await _add_run(bench) for _ in range(LIVE)]
+        idle = [await add_run(bench) for _ in range(IDLE_CLIENTS // _CLIENTS_OF_A_RUN)]
+        live = [await add_run(bench) for _ in range(LIVE)]
         without = await _cpu_share(bench)
         memory = bench.signalbox.memory_full_info().uss
         http = await stack.enter_async_context(
@@ -132,16 +132,16 @@ async def measure(*, repetitions: int = 60) -> None:
 
 
 async def _make_tokens(bench: BenchEnvironment) -> list[str]:
-    service = TokenService(ServiceContext(bench.database, _now))
+    service = TokenService(ServiceContext(bench.database, now))
     count = IDLE_CLIENTS // _CLIENTS_OF_A_TOKEN + 1
     wanted = [NewToken(name=f"client-{number}", role=Role.VIEWER) for number in range(count)]
     return [(await service.create(one, by=SYSTEM))[1] for one in wanted]
 
 
-async def _add_run(bench: BenchEnvironment) -> Run:
+async def add_run(bench: BenchEnvironment) -> Run:
     """A running run without a thread, whose worker is this script."""
-    now = _now()
-    conversation = Session(id=uuid4(), agent_name="implement", created_at=now)
+    at = now()
+    conversation = Session(id=uuid4(), agent_name="implement", created_at=at)
     identity = uuid4()
     run = Run(
         id=identity,
@@ -149,14 +149,14 @@ async def _add_run(bench: BenchEnvironment) -> Run:
         workflow_name="implement",
         task_input="Nothing.",
         status=RunStatus.PENDING,
-        created_at=now,
-        updated_at=now,
+        created_at=at,
+        updated_at=at,
         session_id=conversation.id,
     )
     async with bench.database.sessions.begin() as session:
         await sessions.add(session, conversation)
         await runs.add(session, run)
-        await runs.begin(session, run.run_id, attempt=1, worker_id="benchmark", now=now)
+        await runs.begin(session, run.run_id, attempt=1, worker_id="benchmark", now=at)
         return await run_queries.get(session, run.run_id)
 
 
@@ -173,12 +173,12 @@ async def _write(bench: BenchEnvironment, run: Run, count: int) -> None:
     for number in range(count):
         record = EventRecord(
             kind=EventKind.TOOL_STARTED,
-            at=_now(),
+            at=now(),
             data={"id": str(number), "name": "Bash", "summary": "make test", "subagent": False},
         )
         async with bench.database.sessions.begin() as session:
             await runs.change(
-                session, run.run_id, now=_now(), attempt=1, turns=number, tool_calls=number
+                session, run.run_id, now=now(), attempt=1, turns=number, tool_calls=number
             )
             await events.append(session, run.id, 1, [record])
         await asyncio.sleep(1 / _WRITES_A_SECOND)
@@ -194,7 +194,8 @@ async def _delays(bench: BenchEnvironment, clients: _Clients, *, wanted: int) ->
     return [1000 * (at - committed[event_id]) for event_id, at in clients.arrived.items()]
 
 
-def _now() -> datetime:
+def now() -> datetime:
+    """The present time."""
     return datetime.now(UTC)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from alembic import command
 
 from core.store.database import migrate
-from core.store.database.embedded import embedded_postgres
+from core.store.database.embedded.server import embedded_postgres
 
 # The cluster lives for seconds: nothing of it must survive a crash.
 _NO_DURABILITY = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}

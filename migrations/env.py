@@ -13,14 +13,15 @@ from core.queue.engine_internals.statements import SCHEMA as ENGINE_SCHEMA
 from core.store.database.advisory_locks import AdvisoryLock
 from core.store.database.engine import open_database
 from core.store.database.migration_loss import MigrationWatch
+from core.store.partitions.tables import is_partition
 from core.store.tables import (
-    alert_subscriptions,
-    alerts,
+    analytics,
     attempts,
     audit,
-    carried_work,
+    dashboard,
     drawables,
     events,
+    failures,
     feed,
     fleet,
     runs,
@@ -31,7 +32,11 @@ from core.store.tables import (
     tokens,
     users,
 )
+from core.store.tables.alerts import episodes, subscriptions
 from core.store.tables.base import Row
+from core.store.tables.homes import workspaces
+from core.store.tables.resources import samples
+from core.store.tables.work import carried_work, checkpoints, patches
 
 # A type that SQLAlchemy does not know when it reads a schema.
 ischema_names["xid8"] = feed.TransactionId
@@ -44,21 +49,31 @@ _MODELS = (
     steps,
     events,
     terminations,
+    failures,
     fleet,
     carried_work,
+    checkpoints,
+    patches,
     slack,
     audit,
     feed,
     drawables,
     tokens,
-    alert_subscriptions,
-    alerts,
+    dashboard,
+    subscriptions,
+    episodes,
+    workspaces,
+    samples,
+    analytics,
 )
 
 
 def _include_name(name: str | None, kind: str, parents: Any) -> bool:  # noqa: ARG001
-    # The job engine's tables are its own; a revision installs them, no model describes them.
-    return not (kind == "schema" and name == ENGINE_SCHEMA)
+    # The job engine's tables are its own; a revision installs them, no model describes them.  A
+    # partition is a part of a table that a model describes.
+    if kind == "schema":
+        return name != ENGINE_SCHEMA
+    return not (kind == "table" and name is not None and is_partition(name))
 
 
 class _TrialEnded(Exception):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -15,37 +17,54 @@ from aiohttp import web
 
 from bot.assembly.backend import utc_now
 from bot.assembly.serve import web_server
+from bot.assembly.workspace_probe import LocalProbe
+from bot.charts.program import ChartProgram
 from bot.web.api.table import ApiServices, api_table
 from bot.web.authentication import Authentication
+from bot.web.credentials import Credentials
+from bot.web.dashboard.charts.program_routes import ChartProgramRoutes
+from bot.web.dashboard.routes import dashboard_routes
+from bot.web.dashboard.table import dashboard_pages
 from bot.web.health import Health, health_routes
 from bot.web.route import API_ROOT, AnyRoute
 from bot.web.router import api_routes
+from bot.web.settings_values import SettingsGroup, ShownSetting
 from bot.web.streams.gate import StreamGate
 from bot.web.streams.limits import StreamLimits
 from bot.web.streams.server_sent import HEARTBEAT_INTERVAL
 from core.agent.definitions.catalog import load_catalog
 from core.domain.actor import SYSTEM, Action, Actor, Identity, Origin, Role
 from core.domain.errors import Forbidden
-from core.domain.repositories import RepositoryPolicy
+from core.domain.reach.repositories import DEFAULT_POLICY, RepositoryPolicy
 from core.domain.runs.request import Place
 from core.domain.token import NewToken
 from core.services.alerts.alerts import AlertService
 from core.services.alerts.subscriptions import SubscriptionService
+from core.services.analytics import AnalyticsService
 from core.services.audit import AuditService
 from core.services.context import ServiceContext
 from core.services.feed import FeedService
 from core.services.fleet.fleet import FleetService
+from core.services.fleet.resources import ResourceService
+from core.services.fleet.workspaces import WorkspaceService
 from core.services.people import PeopleService
 from core.services.runs.listing import RunListService
+from core.services.runs.logs.service import RunLogService
 from core.services.runs.recent_runs import CacheLimits, RecentRuns
 from core.services.runs.records import RunRecordService
+from core.services.runs.restarts.service import RestartService
 from core.services.runs.runs import RunService
 from core.services.runs.status import StatusService
 from core.services.runs.watching.service import RunWatchService
+from core.services.runs.whole_runs import WholeRunService
 from core.services.sessions import SessionService
+from core.services.sign_ins import SignInService
 from core.services.stats import StatsService
 from core.services.tokens import TokenService
 from core.store.database.engine import Database
+
+# Kept from one test to the next: it takes seconds to make.
+_CHARTS = Path(tempfile.gettempdir()) / f"signalbox-tests-charts-{os.geteuid()}"
 
 CONSOLE = "/workflows/claude-code"
 
@@ -131,6 +150,7 @@ class ApiHarness:
     host: str
     gate: StreamGate
     watches: RunWatchService
+    sign_ins: SignInService
 
     async def token(
         self,
@@ -184,8 +204,10 @@ async def open_api(
     check_seconds: float = 0.1,
     port: int = 0,
     has_cache: bool = True,
+    subscribing: Role = Role.RUNNER,
+    public_url: str | None = "https://signalbox.example.com",
 ) -> AsyncIterator[ApiHarness]:
-    """Serve the API, on a free port unless one is given.
+    """Serve the API and the dashboard, on a free port unless one is given.
 
     Args:
         database: The rows.
@@ -194,6 +216,8 @@ async def open_api(
         check_seconds: Between two checks of the tokens of streams.
         port: To start a server again at the same address.
         has_cache: Whether answers about ended runs are kept.
+        subscribing: The lowest role that subscribes channels.
+        public_url: The address in links, which is not that of the server.
     """
     context = ServiceContext(database, utc_now)
     catalog = load_catalog(None)
@@ -204,30 +228,56 @@ async def open_api(
     place: list[Place] = []
     channels = FakeChannels()
     statuses = StatusService(context, RecentRuns(CacheLimits(is_on=has_cache)))
-    watches = RunWatchService(context, FeedService(context), statuses)
-    table = api_table(
-        ApiServices(
-            runs=RunService(
-                context, catalog, repositories=RepositoryPolicy(local=(Path("/srv/git"),))
+    feed = FeedService(context)
+    watches = RunWatchService(context, feed, statuses)
+    sign_ins = SignInService(context)
+    services = ApiServices(
+        runs=RunService(context, catalog, repositories=RepositoryPolicy(local=(Path("/srv/git"),))),
+        restarts=RestartService(
+            context,
+            catalog,
+            LocalProbe(Path("/nonexistent"), DEFAULT_POLICY),
+        ),
+        statuses=statuses,
+        watches=watches,
+        records=RunRecordService(context),
+        logs=RunLogService(context),
+        lists=RunListService(context, catalog),
+        whole_runs=WholeRunService(context),
+        sessions=SessionService(context),
+        stats=StatsService(context),
+        analytics=AnalyticsService(context),
+        fleet=FleetService(context),
+        workspaces=WorkspaceService(context),
+        resources=ResourceService(context),
+        audit=AuditService(context),
+        alerts=AlertService(context),
+        subscriptions=SubscriptionService(context, catalog, least_role=subscribing),
+        channels=channels,
+        dashboard=sign_ins,
+        tokens=tokens,
+        settings=(
+            SettingsGroup(
+                title="Web server",
+                settings=[
+                    ShownSetting(
+                        name="SIGNALBOX_PORT", value="8765", source="default", is_default=True
+                    )
+                ],
             ),
-            statuses=statuses,
-            watches=watches,
-            records=RunRecordService(context),
-            lists=RunListService(context, catalog),
-            sessions=SessionService(context),
-            stats=StatsService(context),
-            fleet=FleetService(context),
-            audit=AuditService(context),
-            alerts=AlertService(context),
-            subscriptions=SubscriptionService(context, catalog),
-            channels=channels,
-            health=health,
-            place=lambda: place[0] if place else None,
-            clock=utc_now,
-            heartbeat=heartbeat,
-        )
+        ),
+        health=health,
+        place=lambda: place[0] if place else None,
+        clock=utc_now,
+        heartbeat=heartbeat,
     )
-    authentication = Authentication(tokens=tokens, members=members, auditor=people)
+    table = api_table(services)
+    authentication = Authentication(
+        tokens=Credentials(tokens, sign_ins),
+        members=members,
+        auditor=people,
+        public_url=public_url,
+    )
     gate = StreamGate(
         authentication=authentication,
         limits=limits or StreamLimits(),
@@ -242,25 +292,44 @@ async def open_api(
             authentication=authentication,
             auditor=people,
             gate=gate,
-            public_url="https://signalbox.example.com",
+            public_url=public_url,
         )
     )
+    charts = ChartProgramRoutes(ChartProgram(_CHARTS))
+    app.add_routes(
+        dashboard_routes(
+            dashboard_pages(services),
+            sign_ins=sign_ins,
+            authentication=authentication,
+            auditor=people,
+            gate=gate,
+            feed=feed,
+            charts=charts,
+            public_url=public_url,
+        )
+    )
+    app.cleanup_ctx.append(charts.lifespan)
     app.on_shutdown.append(gate.close)
     async with (
         web_server(app, host="127.0.0.1", port=port) as url,
         aiohttp.ClientSession(base_url=url) as client,
     ):
-        yield ApiHarness(
-            database=database,
-            context=context,
-            tokens=tokens,
-            members=members,
-            table=table,
-            client=client,
-            health=health,
-            place=place,
-            channels=channels,
-            host=url.removeprefix("http://"),
-            gate=gate,
-            watches=watches,
-        )
+        try:
+            yield ApiHarness(
+                database=database,
+                context=context,
+                tokens=tokens,
+                members=members,
+                table=table,
+                client=client,
+                health=health,
+                place=place,
+                channels=channels,
+                host=url.removeprefix("http://"),
+                gate=gate,
+                watches=watches,
+                sign_ins=sign_ins,
+            )
+        finally:
+            # It would open connections again that the test has closed.
+            await statuses.answers.close()

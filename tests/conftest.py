@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -15,8 +16,11 @@ from hypothesis import settings
 
 from tests.database import database, postgres_dsn
 from tests.machine_speed import ENOUGH, processor_share
+from tests.search_path import FULL_VARIABLE, system_path
+from tests.statement_cache import share_statements
+from tests.transports import transport
 
-__all__ = ["database", "postgres_dsn"]
+__all__ = ["database", "postgres_dsn", "transport"]
 
 _PREFIXES = ("ANTHROPIC_", "AWS_", "CLAUDE", "GIT_", "GOOGLE_", "PG", "SIGNALBOX_", "SLACK_")
 _NAMES = {
@@ -40,9 +44,22 @@ def _scrub() -> None:
     os.environ["GIT_CONFIG_GLOBAL"] = os.devnull
     os.environ["GIT_CONFIG_NOSYSTEM"] = "1"
     os.environ["GIT_TERMINAL_PROMPT"] = "0"
+    os.environ[FULL_VARIABLE] = os.environ.get(FULL_VARIABLE, os.environ["PATH"])
+    os.environ["PATH"] = system_path(os.environ[FULL_VARIABLE])
+
+
+def _heed_interrupts() -> None:
+    """Undo that an interrupt is ignored, which every program that a test starts would inherit.
+
+    It is in what a shell without job control starts in the background.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 _scrub()
+_heed_interrupts()
+share_statements()
 
 # The share of a processor, for the processes of the tests; set only with `--fit-machine`.
 _SHARE_VARIABLE = "TESTS_PROCESSOR_SHARE"
@@ -60,9 +77,12 @@ def _is_slow_machine() -> bool:
     return share is not None and share < ENOUGH
 
 
-# No deadline: on a busy machine an example may take long.
-settings.register_profile("signalbox", deadline=None)
+# No deadline: on a busy machine an example may take long.  Each run draws other examples, so that
+# many short runs find what one long run does.
+settings.register_profile("signalbox", deadline=None, max_examples=50)
 settings.register_profile("slow machine", deadline=None, max_examples=20)
+# `make test ARGS=--hypothesis-profile=thorough`
+settings.register_profile("thorough", deadline=None, max_examples=2000)
 settings.load_profile("slow machine" if _is_slow_machine() else "signalbox")
 
 
@@ -77,11 +97,16 @@ _FULL_SPEED = ("browser", "db", "faults", "flows")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the option of `make test`."""
+    """Add the options of `make test` and `make screens`."""
     parser.addoption(
         "--fit-machine",
         action="store_true",
         help="skip tests that need full speed if this machine gives less than half a processor",
+    )
+    parser.addoption(
+        "--every-screen",
+        action="store_true",
+        help="open each page of the dashboard on phone and desktop, light and dark",
     )
 
 

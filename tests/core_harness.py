@@ -18,17 +18,20 @@ from bot.assembly.worker_runtime import new_worker_runtime
 from bot.sandbox.model.server import Model, open_model
 from core.agent.egress.resolve import Resolve, resolve_listed
 from core.domain.actor import Actor, Identity, Origin, Role
+from core.domain.isolation import IsolationMode
 from core.domain.runs.event import EventKind
 from core.domain.runs.request import StartRequest
 from core.domain.runs.run import Run
 from core.domain.runs.snapshot import RunSnapshot
+from core.domain.sessions.ledger import LedgerSum
 from core.runner.execution.attempt import prompt_uuid_of
 from core.runner.execution.life_watch import USUAL_LOOKS, LookTimes
 from core.runner.worker.identity import claimed_identity
 from core.runner.worker.worker_runtime import WorkerRuntime
-from core.store import events
+from core.store import events, ledger
 from core.store.database.engine import Database
 from core.store.sessions import transcripts
+from tests.isolation import isolation_for
 from tests.limits import limit
 from tests.repositories import repositories_beside
 
@@ -100,7 +103,10 @@ async def open_worker(
 ) -> AsyncIterator[WorkerRuntime]:
     """A worker in this process that is ready, stopped at the end."""
     with claimed_identity(home) as identity:
-        runtime = await new_worker_runtime(backend, identity, resolve=resolve, looks=looks)
+        isolation = await asyncio.to_thread(isolation_for, backend.settings)
+        runtime = await new_worker_runtime(
+            backend, identity, resolve=resolve, looks=looks, found=isolation
+        )
         working = asyncio.create_task(runtime.run(), name="test worker")
         try:
             async with limit(20):
@@ -115,7 +121,13 @@ async def open_worker(
 
 @asynccontextmanager
 async def open_core_harness(
-    home: Path, dsn: str | None, *, config: str = ""
+    home: Path,
+    dsn: str | None,
+    *,
+    config: str = "",
+    retry: str = '"never"',
+    workflows: Path | None = None,
+    isolation: IsolationMode = IsolationMode.AUTO,
 ) -> AsyncIterator[CoreHarness]:
     """A core without a worker.
 
@@ -123,15 +135,19 @@ async def open_core_harness(
         home: Its home, which is created.
         dsn: A migrated database; `None` for an embedded one.
         config: Lines for its `signalbox.toml`.
+        retry: The value of `[agent] retry` there.
+        workflows: A folder with further workflows.
+        isolation: The value of `[agent] isolation`.
     """
     async with open_model() as model:
         await asyncio.to_thread(home.mkdir)
-        # The program's own ten retries would take minutes.
-        retries = "[agent]\napi_retries = 1\n"
+        # The program's own ten retries would take minutes, and so would another attempt of the run.
+        retries = f'[agent]\napi_retries = 1\nretry = {retry}\nisolation = "{isolation}"\n'
         (home / "signalbox.toml").write_text(f"{retries}\n{repositories_beside(home)}\n{config}")
         settings = load_settings(
             DATABASE_URL=dsn,
             SIGNALBOX_HOME=home,
+            SIGNALBOX_WORKFLOWS=workflows,
             ANTHROPIC_API_KEY=model.api_key,
             ANTHROPIC_BASE_URL=model.url,
         )
@@ -176,3 +192,7 @@ async def assert_counted_once(database: Database, run: Run) -> None:
         if is_answer and any(part["type"] == "text" for part in content):
             answers.add(entry["uuid"])
     assert (run.turns, run.tool_calls) == (len(answers), len(calls))
+    async with database.sessions() as session:
+        entries_by_run = await ledger.of_runs(session, [run.id])
+    spent = LedgerSum.of_entries(entries_by_run.get(run.id, ()))
+    assert (spent.turns, spent.known_usd) == (run.turns, run.cost_usd)

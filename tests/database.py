@@ -22,7 +22,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from core.domain.runs.run import Run, RunStatus
 from core.domain.runs.session import Session
 from core.store.database import migrate
-from core.store.database.embedded import EmbeddedServer
+from core.store.database.embedded.server import EmbeddedServer
 from core.store.database.engine import Database, open_database
 from core.store.runs import run_queries, runs
 from core.store.sessions import sessions
@@ -87,6 +87,13 @@ async def database(postgres_dsn: str) -> AsyncIterator[Database]:
 
     A test that leaves a connection open fails: its locks would block the next test.
     """
+    async with emptied_database(postgres_dsn) as opened:
+        yield opened
+
+
+@asynccontextmanager
+async def emptied_database(postgres_dsn: str) -> AsyncIterator[Database]:
+    """The same for the duration of a block."""
     async with open_database(postgres_dsn) as opened:
         yield opened
     connection = await asyncpg.connect(postgres_dsn, timeout=10, command_timeout=20)

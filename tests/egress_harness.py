@@ -12,7 +12,7 @@ from core.agent.egress.proxy import EgressProxy
 from core.agent.egress.resolve import Address
 from core.agent.egress.targets import Endpoint
 from core.agent.egress.upstream import NO_PARENTS, ParentProxies
-from core.domain.network import NetworkPolicy
+from core.domain.reach.network import NetworkPolicy
 from core.domain.runs.event import HostRefused
 from tests.limits import limit
 

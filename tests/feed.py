@@ -6,9 +6,6 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
-from typing import Any
-
-from sqlalchemy import event
 
 from core.domain.feed import Change, Reset, ResetReason
 from core.domain.runs.run import Run
@@ -61,20 +58,9 @@ async def wait_until(holds: Callable[[], Awaitable[object]]) -> None:
 
 async def wait_for_reads(database: Database) -> None:
     """Wait until a feed of this pool has twice read changes that it cannot deliver yet."""
-    reads = 0
-    enough = asyncio.Event()
-
-    def count(*statement: Any) -> None:
-        nonlocal reads
-        reads += "FROM changes" in statement[2]
-        # The start of the third read shows that the second has ended.
-        if reads == 3:
-            enough.set()
-
-    engine = database.engine.sync_engine
-    event.listen(engine, "before_cursor_execute", count)
-    try:
-        async with limit(20):
-            await enough.wait()
-    finally:
-        event.remove(engine, "before_cursor_execute", count)
+    # Only a feed reads in this way here.  The start of the third read shows that the second has
+    # ended.
+    wanted = database.reads.begun_count + 3
+    async with limit(20):
+        while database.reads.begun_count < wanted:  # noqa: ASYNC110 - no event
+            await asyncio.sleep(0.005)

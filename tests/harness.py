@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
-from bot.assembly.app import RunningApp, serve
+from bot.assembly.app import serve
 from bot.assembly.backend import Backend, open_backend
+from bot.assembly.running_app import RunningApp
 from bot.assembly.serve import AppProcess
 from bot.assembly.settings import load_settings
 from bot.sandbox.model.server import Model, open_model
@@ -27,12 +28,12 @@ from core.domain.runs.run import Run
 from core.domain.runs.snapshot import RunSnapshot
 from core.store.database.engine import Database
 from tests.card import BUILDS, DEFAULT_TIMEOUT, Card
+from tests.isolation import isolation_for
 from tests.limits import limit, patient
 from tests.repositories import repositories_beside
 
-TRANSPORTS = ("socket", "http")
-# The program's own ten retries would take minutes.
-CONFIG = "[agent]\napi_retries = 1\n"
+# The program's own ten retries would take minutes, and so would another attempt of the run.
+CONFIG = '[agent]\napi_retries = 1\nretry = "never"\n'
 _START_LIMIT = 30.0
 # A stop may take 15 s on an idle machine; one that takes longer there is a defect.
 _STOP_LIMIT = 16.0
@@ -84,6 +85,7 @@ class Harness:
         process = AppProcess()
         is_up: asyncio.Future[RunningApp] = asyncio.get_running_loop().create_future()
         settings = load_settings(**(self.variables(home or self.home) | variables))
+        isolation = await asyncio.to_thread(isolation_for, settings) if runs_worker else None
         serving = asyncio.create_task(
             serve(
                 settings,
@@ -91,6 +93,7 @@ class Harness:
                 serves_slack=serves_slack,
                 runs_worker=runs_worker,
                 migrates=False,
+                isolation=isolation,
                 on_started=is_up.set_result,
             ),
             name="signalbox",
@@ -253,7 +256,8 @@ class Harness:
         async with limit(within):
             # The database does not notify about drawn threads, so it is polled.
             while await self._has_outdated_threads():  # noqa: ASYNC110
-                await asyncio.sleep(0.05)
+                # A question takes some milliseconds of the processor, drawing a second.
+                await asyncio.sleep(0.2)
 
     async def _has_outdated_threads(self) -> bool:
         kinds = [DrawableKind.THREAD, DrawableKind.OWNER_NOTICE]
@@ -302,22 +306,20 @@ async def open_harness(
         assert not harness.problems, harness.problems
 
 
-@pytest.fixture(params=TRANSPORTS)
+@pytest.fixture
 async def idle_harness(
-    request: pytest.FixtureRequest, database: Database, tmp_path: Path
+    transport: str, database: Database, tmp_path: Path
 ) -> AsyncIterator[Harness]:
-    """A harness over each transport; the test enters `serving` itself."""
-    async with open_harness(database, tmp_path / "home", transport=request.param) as harness:
+    """A harness over the test's transport; the test enters `serving` itself."""
+    async with open_harness(database, tmp_path / "home", transport=transport) as harness:
         yield harness
 
 
-@pytest.fixture(params=TRANSPORTS)
-async def harness(
-    request: pytest.FixtureRequest, database: Database, tmp_path: Path
-) -> AsyncIterator[Harness]:
-    """A harness over each transport, with a bot and a worker in one process."""
+@pytest.fixture
+async def harness(transport: str, database: Database, tmp_path: Path) -> AsyncIterator[Harness]:
+    """A harness over the test's transport, with a bot and a worker in one process."""
     async with (
-        open_harness(database, tmp_path / "home", transport=request.param) as opened,
+        open_harness(database, tmp_path / "home", transport=transport) as opened,
         opened.serving(),
     ):
         yield opened

@@ -15,7 +15,7 @@ from core.domain.runs.request import KillRequest
 from core.domain.runs.run import Run
 from core.domain.workflow import WorkflowDefinition
 from core.runner.execution.attempt import Attempt
-from core.runner.execution.ledger import Ledger
+from core.runner.execution.ledgers.ledger import Ledger
 from core.runner.execution.progress import Progress
 from core.runner.worker.inbox import Inbox
 from core.runner.worker.lease import Lease

@@ -6,6 +6,8 @@ place, and too late on every other.
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from bot.sandbox.model.script import Conversation, Script, Turn, bash
 from bot.sandbox.model.server import Model
 
@@ -13,10 +15,13 @@ _NAME = "lasting"
 LASTING = f"[scenario: {_NAME}] [delay: 0.3s] work"
 # More turns than any of them needs; `[scenario: long]` ends at its own number.
 MANY_TURNS = 1000
+# Every turn costs the CPU, of which a test that waits for something else has too little.
+_QUICK_TURNS = 4
+_PAUSE = timedelta(seconds=1.5)
 
 
 class LastingWork:
-    """The script of these runs: one quick tool call after another, until `finish`."""
+    """The script of these runs: quick tool calls, then one after each pause, until `finish`."""
 
     def __init__(self, model: Model) -> None:
         self._is_over = False
@@ -31,4 +36,6 @@ class LastingWork:
         number = conversation.position + 1
         if self._is_over:
             return Turn(text=f"## Summary\n\nThe test let the work end after {number} turns.")
-        return Turn(text=f"Turn {number}.", calls=(bash(f"echo turn {number}", "Count"),))
+        call = bash(f"echo turn {number}", "Count")
+        pause = None if number <= _QUICK_TURNS else _PAUSE
+        return Turn(text=f"Turn {number}.", calls=(call,), delay=pause)

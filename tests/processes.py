@@ -57,7 +57,8 @@ class Program:
         async with limit(within):
             while await self.readiness() != HTTPStatus.OK:
                 assert self.process.returncode is None, self.output
-                await asyncio.sleep(0.05)
+                # Each question costs the starting process several milliseconds of the CPU.
+                await asyncio.sleep(0.2)
 
     async def readiness(self) -> int | None:
         """The status of `/readyz`; `None` if nothing listens."""
@@ -143,10 +144,14 @@ def model_variables(model: Model) -> dict[str, object]:
     return {"ANTHROPIC_API_KEY": model.api_key, "ANTHROPIC_BASE_URL": model.url}
 
 
-def new_home(path: Path) -> Path:
+# For homes whose workspaces are on a disk of a few megabytes.
+ANY_ROOM = "[workspaces]\nmin_free_gb = 0\n"
+
+
+def new_home(path: Path, config: str = "") -> Path:
     """A home whose agents do not repeat failed calls for minutes, beside its repositories."""
     path.mkdir(mode=0o700, parents=True)
-    (path / "signalbox.toml").write_text(f"{CONFIG}\n{repositories_beside(path)}")
+    (path / "signalbox.toml").write_text(f"{CONFIG}\n{repositories_beside(path)}\n{config}")
     return path
 
 

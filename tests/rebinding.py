@@ -13,7 +13,7 @@ import sys
 from datetime import timedelta
 from pathlib import Path
 
-from core.domain.repositories import DEFAULT_POLICY
+from core.domain.reach.repositories import DEFAULT_POLICY
 from core.workspace.command import Git
 from core.workspace.repositories.contact import find_contact
 from core.workspace.source import parse_source

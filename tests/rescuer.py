@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from core.runner.execution.ledger import Ledger
+from core.runner.execution.ledgers.ledger import Ledger
 from core.runner.recovery.clean_up import Cleaner
 from core.runner.recovery.interrupted_kills import InterruptedKills
 from core.runner.recovery.lost_jobs import LostJobs

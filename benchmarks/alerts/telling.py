@@ -11,7 +11,6 @@ Signalbox.
 from __future__ import annotations
 
 import asyncio
-import itertools
 import random
 import time
 from dataclasses import dataclass, field
@@ -20,10 +19,11 @@ from uuid import uuid4
 
 from sqlalchemy import text
 
+from benchmarks.call_watch import CallWatch
 from benchmarks.environment import BenchEnvironment, open_bench
 from benchmarks.results import heading, line, percentile
 from bot.sandbox.slack.people import BUILDS, Channel
-from core.domain.alerts.subscription import Source, Subscription
+from core.domain.alerts.channels.subscription import Source, Subscription
 from core.store.alerts import subscriptions
 
 LIVE = 50
@@ -63,46 +63,31 @@ _WORKER = """
 
 
 @dataclass
-class _Watch:
-    """What the sandbox received, with its times.
+class _Watch(CallWatch):
+    """What was told, and when.
 
     Attributes:
+        tasks: What each run is about.
         cards: Per run, when its card showed the end.
+        ends: Per run, when its thread first showed the end: as the card, or as a reply below it.
         told: Per run and channel, when an alert first named it there.
-        calls: Number of accepted calls by method.
-        refused: Number of calls that were answered with 429.
     """
 
-    bench: BenchEnvironment
     tasks: dict[str, str] = field(default_factory=dict)
     cards: dict[str, float] = field(default_factory=dict)
+    ends: dict[str, float] = field(default_factory=dict)
     told: dict[tuple[str, str], float] = field(default_factory=dict)
-    calls: dict[str, int] = field(default_factory=dict)
-    refused: int = 0
-    _seen: int = 0
 
-    async def follow_calls(self) -> None:
-        """Read the calls as they arrive, until cancelled."""
-        entries = self.bench.sandbox.inspector.entries
-        while True:
-            now = time.monotonic()
-            new = list(itertools.takewhile(lambda entry: entry.n > self._seen, reversed(entries)))
-            for entry in reversed(new):
-                self._seen = entry.n
-                self.refused += entry.direction == "api" and entry.status == 429
-                if entry.direction == "api" and entry.status == 200:
-                    self.calls[entry.name] = self.calls.get(entry.name, 0) + 1
-                    if entry.name in ("chat.update", "chat.postMessage"):
-                        self._note(entry.request, now)
-            await asyncio.sleep(0.02)
-
-    def _note(self, request: dict[str, object], now: float) -> None:
-        metadata = request.get("metadata")
-        payload = metadata["event_payload"] if isinstance(metadata, dict) else {}
-        drawn, channel = str(request.get("blocks")), str(request.get("channel"))
-        if str(payload.get("slot")) == "card":
+    def note_drawn(
+        self, *, thread_key: str, slot: str, channel: str, drawn: str, now: float
+    ) -> None:
+        """Note threads that show an end, and alerts."""
+        if slot.startswith("result:"):
+            self.ends.setdefault(thread_key, now)
+        if slot == "card":
             if any(word in drawn for word in ("Completed", "Finished", "Stopped", "Failed")):
-                self.cards.setdefault(str(payload.get("thread_key")), now)
+                self.cards.setdefault(thread_key, now)
+                self.ends.setdefault(thread_key, now)
             return
         for run_id, task in self.tasks.items():
             if task in drawn and channel.startswith("C0ALERT"):
@@ -163,7 +148,7 @@ async def measure(*, repetitions: int = 25) -> None:
             _print(f"{repetitions} ends beside working runs", fleet, watch, set(fleet.ends))
             minutes = (time.monotonic() - began) / 60
             for name in ("chat.postMessage", "chat.update"):
-                line(f"  {name}", f"{watch.calls.get(name, 0) / minutes:.0f} a minute")
+                line(f"  {name}", f"{watch.calls[name] / minutes:.0f} a minute")
             before = set(fleet.ends)
             for run_id in fleet.live():
                 await fleet.end(run_id)
@@ -222,8 +207,10 @@ async def _wait_until_told(fleet: _Fleet, watch: _Watch) -> None:
 
 def _print(name: str, fleet: _Fleet, watch: _Watch, run_ids: set[str]) -> None:
     cards = [watch.cards[run_id] - fleet.ends[run_id] for run_id in run_ids]
+    shown = [watch.ends[run_id] - fleet.ends[run_id] for run_id in run_ids]
     told = [at - fleet.ends[run_id] for (run_id, _), at in watch.told.items() if run_id in run_ids]
-    line(f"{name}: an end to its card", _percentiles(cards))
+    line(f"{name}: an end to its thread", _percentiles(shown))
+    line("  an end to its card", _percentiles(cards))
     line("  an end to its alert in a channel", _percentiles(told))
 
 

@@ -2,7 +2,8 @@
 
 Argument: the DSN.  It has the route of the real one, reads the columns of the older API's base
 fields, and writes them as JSON: no token, no rights, no validation, no steps, no result, nothing
-composed.  Prints its process number and its URL, and serves until its input ends.
+composed.  It runs on the event loop that a bot has.  Prints its process number and its URL, and
+serves until its input ends.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ import sys
 
 import asyncpg
 from aiohttp import web
+
+from bot.cli.event_loop import server_loop
 
 _PATH = "/api/v1/workflows/claude-code/run/{run_id}/status"
 _SELECT = """
@@ -48,4 +51,6 @@ async def main(dsn: str) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1]))
+    # The same event loop as a bot has.
+    with asyncio.Runner(loop_factory=server_loop()) as runner:
+        runner.run(main(sys.argv[1]))

@@ -1,4 +1,10 @@
-"""Keep-alive HTTP clients, each of which sends its next request when it has its answer.
+"""Keep-alive HTTP clients that ask as fast as they are answered, or at a fixed interval.
+
+Without an interval each client sends its next request when it has its answer (a closed loop): the
+server is always busy, and the rate is what it can do at most.  With one, each client sends at its
+own times, whatever the answers take (an open loop): the times are those that people and programs
+see who poll.  A request that is due while the answer before it is still awaited is sent when that
+comes, and its time counts from when it was due.
 
 Argument: a `Load` as JSON.  Prints a `Measured` as JSON.  It runs in a process of its own, and
 reads of an answer no more than its status and its length, so that it takes little from the
@@ -13,6 +19,7 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from random import Random
 from urllib.parse import urlsplit
 
@@ -37,6 +44,7 @@ class Load:
         seconds: For so long answers count.
         path: What to ask for; `{}` is replaced by the id of a random run.
         runs: The number of seeded runs, of which one is chosen.
+        every: Seconds between two requests of a client; `None` is as soon as it has its answer.
     """
 
     url: str
@@ -46,6 +54,7 @@ class Load:
     warm_up: float = 2.0
     seconds: float = 10.0
     runs: int = 1
+    every: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,10 +99,17 @@ class _Tally:
 
 
 class _Client(asyncio.Protocol):
-    """One connection."""
+    """One connection.
 
-    def __init__(self, tally: _Tally) -> None:
+    Args:
+        tally: Counts its answers.
+        every: Seconds between two requests; `None` is as soon as it has its answer.
+        first: Seconds until the first request.
+    """
+
+    def __init__(self, tally: _Tally, every: float | None, first: float) -> None:
         self._tally = tally
+        self._every, self._first = every, first
         self._buffer = b""
         self._sent = 0.0
         self._transport: asyncio.Transport | None = None
@@ -103,7 +119,10 @@ class _Client(asyncio.Protocol):
         if not isinstance(transport, asyncio.Transport):
             raise TypeError("a connection of TCP")
         self._transport = transport
-        self._send()
+        if self._every is None:
+            self._send(time.perf_counter())
+        else:
+            self._send_at(time.perf_counter() + self._first)
 
     def data_received(self, data: bytes) -> None:
         """Take a part of an answer; send the next request when it is complete."""
@@ -117,16 +136,24 @@ class _Client(asyncio.Protocol):
             return
         self._tally.count(self._sent, time.perf_counter(), self._buffer[9:12], length)
         self._buffer = b""
-        self._send()
+        if self._every is None:
+            self._send(time.perf_counter())
+        else:
+            self._send_at(self._sent + self._every)
 
     def close(self) -> None:
         """End the connection."""
         if self._transport is not None:
             self._transport.abort()
 
-    def _send(self) -> None:
-        if self._transport is not None:
-            self._sent = time.perf_counter()
+    def _send_at(self, due: float) -> None:
+        """Send at a time; if that has passed, at once, and the answer's time counts from it."""
+        wait = max(due - time.perf_counter(), 0.0)
+        asyncio.get_running_loop().call_later(wait, self._send, due)
+
+    def _send(self, due: float) -> None:
+        if self._transport is not None and not self._transport.is_closing():
+            self._sent = due
             self._transport.write(self._tally.random.choice(self._tally.requests))
 
 
@@ -137,8 +164,9 @@ async def _run(load: Load) -> Measured:
     loop = asyncio.get_running_loop()
     clients = []
     for _ in range(load.clients):
+        first = 0.0 if load.every is None else random.uniform(0, load.every)
         _, client = await loop.create_connection(
-            lambda: _Client(tally), address.hostname or "", address.port or 0
+            partial(_Client, tally, load.every, first), address.hostname or "", address.port or 0
         )
         clients.append(client)
     tally.counts_from = time.perf_counter() + load.warm_up

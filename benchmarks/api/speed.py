@@ -7,9 +7,13 @@ each as soon as it has its last answer, so that the answering process is always 
 share of the bare handler's throughput is what Signalbox's answer costs beside one select, and the
 time of an answer is that in a queue of 100.
 
-Kinds of answers: `whole` is the default one, with steps, summary and result; with `cache off`
-nothing that was composed is kept, as if each run was asked for once; `base` is
-`?enhanced=false`, the fields of the older API.  Lists are asked for by one such client and by four,
+Then the same 100 clients ask once a second each, as programs that poll do: the times of these
+answers are those that a client sees, and not those of a queue that is always full.
+
+Kinds of answers: `whole` is the default one, with steps, summary and result, which is stored when
+a run ends; with `cache off` each answer is composed from its rows, as at the first request of a run
+that ended before answers were stored, or of one that is live; `base` is `?enhanced=false`, the
+fields of the older API.  Lists are asked for by one such client and by four,
 a page of 50 runs with `total_count`, for each filter.
 """
 
@@ -20,7 +24,7 @@ import tempfile
 from collections import defaultdict
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from benchmarks.api.clients import STATUS_PATH, Load, Measured, measure_load
@@ -34,6 +38,8 @@ from core.store.database.migrate import upgrade
 SIZES = (1_000, 100_000, 1_000_000)
 _SECONDS = 8.0
 _LIST_SECONDS = 5.0
+# Between two requests of a client that polls.
+_POLL_SECONDS = 1.0
 # One asks for one page after another: the time is that of a page.  With several, each page waits
 # for the others.
 _LIST_CLIENTS = (1, 4)
@@ -42,12 +48,17 @@ _BARE, _WHOLE, _UNCACHED, _BASE = "bare handler", "whole", "whole, cache off", "
 
 @dataclass
 class _Series:
-    """The measurements of one kind of answer on one database."""
+    """The measurements of one kind of answer on one database.
+
+    Attributes:
+        polled: p50 and p99 of clients that ask once a second.
+    """
 
     rates: list[float] = field(default_factory=list)
     p50: list[float] = field(default_factory=list)
     p99: list[float] = field(default_factory=list)
     cpu: list[float] = field(default_factory=list)
+    polled: list[tuple[float, float]] = field(default_factory=list)
     bytes: float = 0
 
     def add(self, measured: Measured, cpu_seconds: float, answers: float) -> None:
@@ -111,7 +122,10 @@ async def _statuses(consoles: dict[tuple[int, str], Console], repetitions: int) 
             )
             measured = await measure_load(load)
             answers = measured.rate * (load.warm_up + load.seconds)
-            found[size, kind].add(measured, console.cpu_seconds() - before, answers)
+            series = found[size, kind]
+            series.add(measured, console.cpu_seconds() - before, answers)
+            polled = await measure_load(replace(load, every=_POLL_SECONDS))
+            series.polled.append((polled.percentile(50), polled.percentile(99)))
     smallest = min(size for size, _ in consoles)
     for (size, kind), series in found.items():
         bare = found[size, _BARE].rates
@@ -123,6 +137,12 @@ async def _statuses(consoles: dict[tuple[int, str], Console], repetitions: int) 
             f"{median(series.rates):.0f}/s = {share:.2f} × bare · p50 {median(series.p50):.1f} "
             f"p99 {median(series.p99):.1f} ms · CPU {median(series.cpu):.0f} µs · "
             f"{series.bytes:.0f} bytes · {slower:.2f} × slower than {smallest:,}",
+        )
+    for (size, kind), series in found.items():
+        p50, p99 = (median(list(one)) for one in zip(*series.polled, strict=True))
+        line(
+            f"{size:,} runs, {kind}, 100 clients once a second",
+            f"p50 {p50:.1f} p99 {p99:.1f} ms",
         )
 
 

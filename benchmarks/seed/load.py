@@ -2,7 +2,8 @@
 
 Everything is one transaction: without its indexes first, which are made again at the end.  The
 rows are written frozen, as a vacuum leaves them, so that nothing else has to be done before the
-planner and index-only scans work as on a database that has run for years.
+planner and index-only scans work as on a database that has run for years.  Then the answers about
+ended runs are stored, as a bot stores them when runs end.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 from types import MappingProxyType
@@ -18,6 +20,7 @@ from typing import TypeAlias
 
 import asyncpg
 
+from benchmarks.seed.answers import answer_all
 from benchmarks.seed.lines import (
     RUN_COLUMNS,
     Lines,
@@ -30,8 +33,10 @@ from benchmarks.seed.lines import (
     termination_lines,
     user_lines,
 )
-from benchmarks.seed.plans import plans
-from core.store.database.embedded import embedded_postgres
+from benchmarks.seed.plans import Plan, plans
+from core.domain.month import Month
+from core.store.database.embedded.server import embedded_postgres
+from core.store.partitions.tables import EVENTS, PARTITIONED_TABLES
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 # Such a cluster can be made again: nothing of it must survive a crash.
@@ -48,6 +53,7 @@ SETTINGS = MappingProxyType(
     }
 )
 _BLOCK_LINES = 2_000
+_PARTITIONED = frozenset(one.name for one in PARTITIONED_TABLES)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,7 +117,15 @@ class NotEmpty(Exception):
 Report = Callable[[str], None]
 
 
-async def seed(dsn: str, *, runs: int, number: int = 1, report: Report = print) -> None:
+async def seed(
+    dsn: str,
+    *,
+    runs: int,
+    number: int = 1,
+    report: Report = print,
+    live: int | None = None,
+    has_answers: bool = True,
+) -> None:
     """Fill an empty database at the newest revision.
 
     Args:
@@ -119,6 +133,8 @@ async def seed(dsn: str, *, runs: int, number: int = 1, report: Report = print) 
         runs: The number of runs.
         number: The seed; the same one gives the same rows, beside the ids of events.
         report: Hears of each table, when it is filled.
+        live: How many runs are live; `None` makes that a share of all.
+        has_answers: Whether the answers about ended runs are stored.
 
     Raises:
         NotEmpty: If there are runs.
@@ -129,41 +145,85 @@ async def seed(dsn: str, *, runs: int, number: int = 1, report: Report = print) 
             raise NotEmpty(dsn)
         began = time.monotonic()
         async with connection.transaction():
-            await _fill(connection, runs, number, report)
+            await _fill(connection, list(plans(number, runs, live=live)), number, report)
         await connection.execute("ANALYZE")
+        await connection.execute("VACUUM (FREEZE) run_events")
+        if has_answers:
+            answering = time.monotonic()
+            await answer_all(dsn, runs=runs, number=number)
+            report(f"  answers about ended runs in {time.monotonic() - answering:.0f} s")
+            await connection.execute("VACUUM (ANALYZE) status_answers")
         report(f"{runs:,} runs in {time.monotonic() - began:.0f} s")
     finally:
         await connection.close(timeout=10)
 
 
-async def _fill(connection: Connection, runs: int, number: int, report: Report) -> None:
+async def _fill(
+    connection: Connection, planned: Sequence[Plan], number: int, report: Report
+) -> None:
     # No triggers and no checks of foreign keys: the rows are consistent.
     await connection.execute("SET LOCAL session_replication_role = replica")
     await connection.execute("SET LOCAL maintenance_work_mem = '512MB'")
     names = ", ".join(table.name for table in _TABLES)
     await connection.execute(f"TRUNCATE {names} CASCADE")
+    await _add_months(connection, planned)
     removed, restored = await _index_statements(connection)
     for statement in removed:
         await connection.execute(statement)
-    began = time.monotonic()
-    planned = list(plans(number, runs))
-    report(f"  {len(planned):,} plans in {time.monotonic() - began:.0f} s")
     for table in _TABLES:
         began = time.monotonic()
         status = await connection.copy_to_table(
             table.name,
             source=_blocks(table.lines(number, planned)),
             columns=list(table.columns),
-            freeze=True,
+            # Not of partitioned tables; the vacuum at the end does it.
+            freeze=table.name not in _PARTITIONED,
         )
         rows = int(status.split()[-1])
         report(f"  {table.name}: {rows:,} rows in {time.monotonic() - began:.0f} s")
+    began = time.monotonic()
+    await connection.execute(_LEDGER)
+    report(f"  ledger_entries in {time.monotonic() - began:.0f} s")
+    await connection.execute(_MARKS)
     began = time.monotonic()
     for statement in restored:
         await connection.execute(statement)
     report(f"  {len(restored)} indexes in {time.monotonic() - began:.0f} s")
 
 
+async def _add_months(connection: Connection, planned: Sequence[Plan]) -> None:
+    """Add partitions for the months of all events that are past; the later ones are there."""
+    if not planned:
+        return
+    begins = [plan.begins for plan in planned]
+    month = Month.of(datetime.fromtimestamp(min(begins), UTC))
+    # Long runs end later than they begin.
+    last = Month.of(datetime.fromtimestamp(max(begins), UTC)).following
+    while month <= last:
+        if await connection.fetchval("SELECT to_regclass($1)", EVENTS.partition(month)) is None:
+            await connection.execute(
+                f"CREATE TABLE {EVENTS.partition(month)} PARTITION OF {EVENTS.name}"
+                f" FOR VALUES FROM ('{month.start}') TO ('{month.following.start}')"
+            )
+        month = month.following
+
+
+# One agent process for each run that has begun, with what the row says.
+_LEDGER = """
+    INSERT INTO ledger_entries
+    SELECT id, attempt, session_id,
+        CASE WHEN cost_estimate IS NULL THEN 'unknown' ELSE coalesce(cost_source, 'estimated') END,
+        cost_estimate, input_tokens, output_tokens, cache_read_tokens, cache_creation_tokens,
+        turns, coalesce(completed_at, updated_at)
+    FROM workflow_runs WHERE started_at IS NOT NULL
+"""
+# Without triggers nothing has marked the days of the history.
+_MARKS = """
+    INSERT INTO analytics_marks (day)
+    SELECT (completed_at AT TIME ZONE 'UTC')::date FROM workflow_runs WHERE completed_at IS NOT NULL
+    UNION
+    SELECT (requested_at AT TIME ZONE 'UTC')::date FROM terminations
+"""
 _INDEXES = """
     SELECT indexrelid::regclass::text AS name, pg_get_indexdef(indexrelid) AS definition
     FROM pg_index
@@ -188,7 +248,8 @@ async def _index_statements(connection: Connection) -> tuple[list[str], list[str
         raise RuntimeError("the table of steps has a key")
     removed = [f"DROP INDEX {index['name']}" for index in indexes]
     removed.append(f"ALTER TABLE workflow_steps DROP CONSTRAINT {key['name']}")
-    restored = [str(index["definition"]) for index in indexes]
+    # Those of partitioned tables are made with those of their partitions.
+    restored = [str(index["definition"]).replace(" ON ONLY ", " ON ") for index in indexes]
     restored.append(f"ALTER TABLE workflow_steps ADD CONSTRAINT {key['name']} {key['definition']}")
     return removed, restored
 

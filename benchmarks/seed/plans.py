@@ -62,12 +62,18 @@ def repository_address(number: int) -> str:
     return f"https://github.com/acme/service-{number:02d}"
 
 
-def plans(seed: int, runs: int) -> Iterator[Plan]:
-    """The runs of a seed, session by session."""
+def plans(seed: int, runs: int, *, live: int | None = None) -> Iterator[Plan]:
+    """The runs of a seed, session by session.
+
+    Args:
+        seed: The seed.
+        runs: The number of runs.
+        live: How many of them, the newest ones, are live; `None` makes that a share of all.
+    """
     random = Random(seed)
     shapes = ended_shapes(random, _SHAPES)
     running = running_shapes(random, _RUNNING_SHAPES)
-    live_from = runs - max(int(runs * _LIVE_SHARE), 5)
+    live_from = runs - (max(int(runs * _LIVE_SHARE), 5) if live is None else live)
     owners, places = _harmonic(_USERS), _harmonic(_REPOSITORIES)
     start, step = END.timestamp() - _SECONDS, _SECONDS / runs
     number = session = 0

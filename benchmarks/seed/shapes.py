@@ -171,7 +171,7 @@ def _shape(random: Random, workflow: str, reason: StopReason | None) -> Shape:
         removed=sum(change["removed"] for change in changes) if has_diff else None,
         files=len(changes) if has_diff else None,
         metadata=json.dumps({"tests": tests} if is_completed and random.random() < 0.7 else {}),
-        steps=_steps(random, calls, seconds, is_left=reason is not StopReason.SUCCESS),
+        steps=_steps(random, calls, seconds, reason),
         events=events,
     )
 
@@ -210,7 +210,12 @@ def _report(random: Random) -> str:
     return "## Summary\n\n" + said[0] + "\n\n## Changes\n- " + said[1] + "\n- " + said[2]
 
 
-def _steps(random: Random, calls: int, seconds: float, *, is_left: bool) -> list[StepShape]:
+def _steps(
+    random: Random, calls: int, seconds: float, reason: StopReason | None
+) -> list[StepShape]:
+    is_left = reason is not StopReason.SUCCESS
+    # The end of a run interrupts its step in progress.
+    begun = StepStatus.IN_PROGRESS if reason is None else StepStatus.PENDING
     count = min(random.randint(3, 6), len(_STEP_NAMES)) if calls else 0
     done = random.randint(0, count - 1) if is_left and count else count
     length = seconds / max(done + 1, 1)
@@ -223,7 +228,7 @@ def _steps(random: Random, calls: int, seconds: float, *, is_left: bool) -> list
                 name=name,
                 status=StepStatus.COMPLETED
                 if is_done
-                else StepStatus.IN_PROGRESS
+                else begun
                 if has_begun
                 else StepStatus.PENDING,
                 begins=number * length if has_begun else None,

@@ -7,8 +7,8 @@ import logging
 from collections.abc import Awaitable, Callable
 
 from bot.assembly.backend import Backend
-from bot.assembly.bad_setting import BadSetting
-from core.domain.alerts.limits import AlertLimits
+from bot.assembly.config.bad_setting import BadSetting
+from core.domain.alerts.detectors.limits import AlertLimits
 from core.domain.errors import Unavailable
 from core.domain.meter import Meter
 from core.domain.workflow import UnknownWorkflow
@@ -17,7 +17,6 @@ from core.runner.clock import ClockJob, alert_jobs
 from core.services.alerts.digests import DigestService
 from core.services.alerts.evaluation import AlertEvaluation
 from core.services.alerts.progress import ProgressService
-from core.services.alerts.subscriptions import SubscriptionService
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +50,6 @@ def alerting_jobs(backend: Backend, limits: AlertLimits, meter: Meter) -> tuple[
 
 def subscriptions_sync(backend: Backend) -> Callable[[str], Awaitable[None]]:
     """What makes the subscriptions of the settings those of a workspace, once it is known."""
-    service = SubscriptionService(backend.context, backend.catalog)
     table = backend.settings.config.alerts
 
     async def sync(team_id: str) -> None:
@@ -59,7 +57,7 @@ def subscriptions_sync(backend: Backend) -> Callable[[str], Awaitable[None]]:
         wanted = [one.subscription(team_id=team_id, now=now) for one in table.subscriptions]
         while True:
             try:
-                await service.sync_configured(wanted)
+                await backend.subscriptions.sync_configured(wanted)
             except Unavailable as error:
                 log.warning(
                     "the subscriptions of the settings cannot be stored yet: %s",

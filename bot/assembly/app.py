@@ -6,7 +6,6 @@ import asyncio
 import logging
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -15,8 +14,9 @@ from sqlalchemy import text
 
 from bot.assembly.alerting import alert_limits, alerting_jobs, subscriptions_sync
 from bot.assembly.backend import Backend, open_backend, slack_credentials, utc_now
-from bot.assembly.bad_setting import BadSetting
+from bot.assembly.config.bad_setting import BadSetting
 from bot.assembly.database_wait import DatabaseWait
+from bot.assembly.running_app import RunningApp
 from bot.assembly.serve import (
     AppProcess,
     handle_signals,
@@ -26,21 +26,28 @@ from bot.assembly.serve import (
     web_server,
 )
 from bot.assembly.settings import Settings
+from bot.assembly.web.answering import answering_job
+from bot.assembly.web.dashboard_links import DashboardLinks
+from bot.assembly.web.local_access import local_url
 from bot.assembly.web.local_token import grant_local_access
 from bot.assembly.web.monitoring import monitoring_route, new_counts
 from bot.slack.manifest import bot_scopes
 from bot.slack.setup import SlackCredentials, problems_of, warnings_of
 from bot.web.health import Health, health_routes
 from core.domain.errors import Unavailable
-from core.runner.clock import Clock, clock_jobs
+from core.runner.clock import Clock, clock_jobs, history_jobs
 from core.runner.worker.identity import WorkerIdentity, claimed_identity
 from core.services.alerts.digests import DigestService
+from core.services.fleet.resources import ResourceThinning
 from core.services.housekeeping import HousekeepingService
+from core.services.retention.retention import RetentionService
+from core.services.runs.checkpoints import CheckpointExpiry
 from core.store.database.engine import translate_errors
 
 if TYPE_CHECKING:
     from bot.slack.client.meter import SlackMeter
     from bot.slack.service import SlackService
+    from core.agent.process.isolation_probe import FoundIsolation
     from core.runner.worker.worker_runtime import WorkerRuntime
 
 log = logging.getLogger(__name__)
@@ -51,29 +58,6 @@ _STOP_RECEIVING_LIMIT = timedelta(seconds=5)
 _HANDOVER_LIMIT = timedelta(seconds=9)
 _FINISH_DRAWING_LIMIT = timedelta(seconds=2)
 _CHECK_LIMIT = timedelta(seconds=2)
-# Between two readiness checks while the parts start.
-_POLL_SECONDS = 0.05
-
-
-@dataclass(frozen=True, kw_only=True)
-class RunningApp:
-    """A process whose parts were started.
-
-    Attributes:
-        url: The base URL of its web server.
-    """
-
-    url: str
-    backend: Backend
-    health: Health
-
-    async def wait_until_ready(self) -> None:
-        """Return when every part works; the caller sets the limit."""
-        while True:
-            if all((await self.health.run_checks()).values()):
-                return
-            # Health has no event to wait for, so it is polled.
-            await asyncio.sleep(_POLL_SECONDS)
 
 
 OnStarted = Callable[[RunningApp], None]
@@ -127,13 +111,14 @@ async def serve(
     runs_worker: bool,
     migrates: bool,
     grants_access: bool = False,
+    isolation: FoundIsolation | None = None,
     on_started: OnStarted = _log_started,
 ) -> None:
     """Start the parts, wait until a stop is requested, and stop the parts in order.
 
     The order: claim no more runs; let the running ones end or hand them over (Slack still
     accepts kills meanwhile); receive no more Slack requests; bring the threads up to date;
-    close.
+    close.  A worker tries out how it can isolate agents, unless `isolation` tells it.
     """
     credentials = _credentials(settings) if serves_slack else None
     async with AsyncExitStack() as stack:
@@ -148,22 +133,36 @@ async def serve(
             caps = limits.caps
             await database_wait.retry_until_reachable(lambda: backend.admission.set_caps(caps))
         thresholds = alert_limits(backend)
-        slack = _slack_service(backend, credentials, counts) if credentials else None
+        links = DashboardLinks(backend.sign_ins, settings.node.public_url)
+        slack = _slack_service(backend, credentials, counts, links) if credentials else None
         worker: WorkerRuntime | None = None
         if runs_worker:
             identity = stack.enter_context(claimed_identity(settings.node.home))
             stack.enter_context(temporary_files_in(identity.scratch.folder))
-            worker = await _worker(backend, identity)
+            worker = await _worker(backend, identity, isolation)
+            backend.probe.workspaces = worker.workspaces
         health = _health(backend, slack, worker)
         metrics = monitoring_route(backend, counts, slack)
         url = await stack.enter_async_context(_web(backend, health, slack, metrics))
+        links.local_url = local_url(url)
         stack.push_async_callback(process.end)
         if slack is not None:
             process.start("slack", slack.run())
-            housekeeping = HousekeepingService(backend.context)
+            keeping = settings.config.retention.policy
+            housekeeping = HousekeepingService(backend.context, retention=keeping)
             jobs = (
-                *clock_jobs(housekeeping, backend.admission),
+                *clock_jobs(
+                    housekeeping,
+                    backend.admission,
+                    CheckpointExpiry(backend.context, settings.config.checkpoints.policy),
+                    backend.workspaces,
+                    ResourceThinning(backend.context, keeping),
+                ),
+                *history_jobs(
+                    backend.analytics, RetentionService(backend.context, keeping, meter=counts)
+                ),
                 *alerting_jobs(backend, thresholds, counts),
+                answering_job(backend),
             )
             clock = Clock(housekeeping.leadership, jobs)
             process.start("clock", clock.run())
@@ -171,7 +170,7 @@ async def serve(
             process.start("worker", worker.run())
         if grants_access:
             await grant_local_access(backend.tokens, settings.node.home, url)
-        on_started(RunningApp(url=url, backend=backend, health=health))
+        on_started(RunningApp(url=url, backend=backend, health=health, dashboard=links))
         try:
             await wait_until_stopped(process)
         finally:
@@ -212,15 +211,20 @@ def _credentials(settings: Settings) -> SlackCredentials:
     return credentials
 
 
-async def _worker(backend: Backend, identity: WorkerIdentity) -> WorkerRuntime:
+async def _worker(
+    backend: Backend, identity: WorkerIdentity, isolation: FoundIsolation | None
+) -> WorkerRuntime:
     # The import takes half a second and memory; a process that only serves Slack avoids it.
     from bot.assembly.worker_runtime import new_worker_runtime  # noqa: PLC0415
 
-    return await new_worker_runtime(backend, identity)
+    return await new_worker_runtime(backend, identity, found=isolation)
 
 
 def _slack_service(
-    backend: Backend, credentials: SlackCredentials, meter: SlackMeter
+    backend: Backend,
+    credentials: SlackCredentials,
+    meter: SlackMeter,
+    dashboard: DashboardLinks,
 ) -> SlackService:
     # As above: a process that only runs a worker avoids the import.
     from bot.slack.app import Services  # noqa: PLC0415
@@ -233,9 +237,11 @@ def _slack_service(
         credentials=credentials,
         services=Services(
             runs=backend.runs,
+            restarts=backend.restarts,
             kills=backend.kills,
             stats=backend.stats,
             fleet=backend.fleet,
+            workspaces=backend.workspaces,
             threads=backend.threads,
             drawables=backend.drawables,
             inbox=backend.intake,
@@ -243,6 +249,8 @@ def _slack_service(
             alerts=backend.alerts,
             subscriptions=backend.subscriptions,
             digests=DigestService(backend.context),
+            sessions=backend.sessions,
+            dashboard=dashboard,
         ),
         needed_scopes=bot_scopes(),
         policy=AccessPolicy(
@@ -290,10 +298,10 @@ def _web(
     app.add_routes([*health_routes(health), metrics])
     if slack is not None:
         # A process that only runs a worker serves neither API nor MCP, and does not load them.
-        from bot.assembly.web.api import add_api  # noqa: PLC0415
+        from bot.assembly.web.api import add_web  # noqa: PLC0415
         from bot.assembly.web.mcp import mcp_endpoint  # noqa: PLC0415
 
-        add_api(app, backend, health, slack)
+        add_web(app, backend, health, slack)
         endpoint = mcp_endpoint(backend, slack)
         app.add_routes(endpoint.routes())
         app.cleanup_ctx.append(endpoint.lifespan)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from bot.assembly.database_wait import DatabaseWait
 from bot.assembly.settings import Settings
+from bot.assembly.workspace_probe import LocalProbe
 from bot.slack.setup import SlackCredentials
 from core.agent.definitions.catalog import Catalog, load_catalog
 from core.agent.definitions.check import check_definitions
@@ -20,26 +21,33 @@ from core.domain.meter import NO_METER, Meter
 from core.private_files import make_home_private
 from core.services.alerts.alerts import AlertService
 from core.services.alerts.subscriptions import SubscriptionService
+from core.services.analytics import AnalyticsService
 from core.services.audit import AuditService
 from core.services.context import ServiceContext
 from core.services.drawables import DrawableService
 from core.services.feed import FeedService
 from core.services.fleet.admission import AdmissionService
 from core.services.fleet.fleet import FleetService
+from core.services.fleet.resources import ResourceService
+from core.services.fleet.workspaces import WorkspaceService
 from core.services.intake import IntakeService
 from core.services.people import PeopleService
 from core.services.runs.kills import KillService
 from core.services.runs.listing import RunListService
+from core.services.runs.logs.service import RunLogService
 from core.services.runs.recent_runs import RecentRuns
 from core.services.runs.records import RunRecordService
+from core.services.runs.restarts.service import RestartService
 from core.services.runs.runs import RunService
 from core.services.runs.status import StatusService
 from core.services.runs.watching.service import RunWatchService
+from core.services.runs.whole_runs import WholeRunService
 from core.services.sessions import SessionService
+from core.services.sign_ins import SignInService
 from core.services.stats import StatsService
 from core.services.threads import ThreadService
 from core.services.tokens import TokenService
-from core.store.database.embedded import embedded_postgres
+from core.store.database.embedded.server import embedded_postgres
 from core.store.database.engine import Database, open_database
 from core.store.database.schema import SchemaState, SchemaTooNew, schema_state, upgrade_if_behind
 
@@ -64,26 +72,38 @@ class SchemaBehind(Unavailable):
 
 @dataclass(frozen=True, kw_only=True)
 class Backend:
-    """Everything below the surfaces."""
+    """Everything below the surfaces.
+
+    Attributes:
+        probe: Looks at repositories and workspaces; it gets those of this process's worker.
+    """
 
     settings: Settings
     database: Database
     catalog: Catalog
     context: ServiceContext
     runs: RunService
+    restarts: RestartService
+    probe: LocalProbe
     kills: KillService
     stats: StatsService
+    analytics: AnalyticsService
     fleet: FleetService
+    workspaces: WorkspaceService
+    resources: ResourceService
     feed: FeedService
     threads: ThreadService
     drawables: DrawableService
     intake: IntakeService
     people: PeopleService
     tokens: TokenService
+    sign_ins: SignInService
     statuses: StatusService
     watches: RunWatchService
     records: RunRecordService
+    logs: RunLogService
     run_lists: RunListService
+    whole_runs: WholeRunService
     sessions: SessionService
     audit: AuditService
     admission: AdmissionService
@@ -180,6 +200,7 @@ async def open_backend(
     async with (
         open_dsn(settings) as dsn,
         open_database(dsn, pool_size=pool_size, meter=meter) as database,
+        AsyncExitStack() as stack,
     ):
         if migrates:
             await database_wait.retry_until_reachable(lambda: upgrade_if_behind(database))
@@ -188,30 +209,44 @@ async def open_backend(
         work = ServiceContext(database, utc_now)
         config = settings.config
         runs = RunService(work, catalog, config.worker.on_lost, config.repositories.policy)
+        probe = LocalProbe(settings.node.home, config.repositories.policy)
         feed = FeedService(work)
         statuses = StatusService(work, RecentRuns(config.status.limits))
+        stack.push_async_callback(statuses.answers.close)
         yield Backend(
             settings=settings,
             database=database,
             catalog=catalog,
             context=work,
             runs=runs,
+            restarts=RestartService(
+                work, catalog, probe, config.worker.on_lost, config.repositories.policy
+            ),
+            probe=probe,
             kills=KillService(work, catalog, runs),
             stats=StatsService(work),
+            analytics=AnalyticsService(work),
             fleet=FleetService(work),
+            workspaces=WorkspaceService(work),
+            resources=ResourceService(work),
             feed=feed,
             threads=ThreadService(work),
             drawables=DrawableService(work, feed),
             intake=IntakeService(work),
             people=PeopleService(work),
             tokens=TokenService(work),
+            sign_ins=SignInService(work),
             statuses=statuses,
             watches=RunWatchService(work, feed, statuses),
             records=RunRecordService(work),
+            logs=RunLogService(work),
             run_lists=RunListService(work, catalog),
+            whole_runs=WholeRunService(work),
             sessions=SessionService(work),
             audit=AuditService(work),
             admission=AdmissionService(work),
             alerts=AlertService(work),
-            subscriptions=SubscriptionService(work, catalog),
+            subscriptions=SubscriptionService(
+                work, catalog, least_role=config.alerts.subscribe, cost_limit=config.alerts.cost
+            ),
         )

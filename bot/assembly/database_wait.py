@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TypeVar
 
-from bot.assembly.bad_setting import BadSetting
+from bot.assembly.config.bad_setting import BadSetting
 from core.store.database.engine import DatabaseUnavailable, translate_errors
 from core.waiting import Backoff, retry
 

@@ -14,20 +14,22 @@ from uuid import uuid4
 
 import typer
 
-from bot.assembly.app import RunningApp, serve
-from bot.assembly.bad_setting import BadSetting
+from bot.assembly.app import serve
+from bot.assembly.config.bad_setting import BadSetting
 from bot.assembly.demo_repository import make_demo_repository
+from bot.assembly.running_app import RunningApp
 from bot.assembly.serve import AppProcess, handle_signals
 from bot.assembly.settings import Settings, load_settings
 from bot.sandbox.model.server import open_model
 from bot.sandbox.page_routes import add_page
 from bot.sandbox.plain_text import thread_text
-from bot.sandbox.slack.people import BUILDS
+from bot.sandbox.slack.people import ADA, BUILDS
 from bot.sandbox.slack.server import Sandbox, open_sandbox
 from bot.slack.commands.command import CommandContext
 from bot.slack.commands.parser import parse_slash
 from core.agent.definitions.catalog import load_catalog
-from core.domain.actor import SYSTEM
+from core.domain.actor import SYSTEM, Actor, Origin, Role
+from core.domain.drawables import DrawableId, DrawableKind
 from core.domain.errors import OpsError
 from core.domain.runs.request import Place, RunFilter, StartRequest
 from core.domain.runs.run import Run, RunStatus
@@ -35,10 +37,13 @@ from core.domain.workflow import UnknownWorkflow
 
 # A run of `--once` against the real model takes minutes.
 ONCE_LIMIT = timedelta(minutes=60)
+_POLL_SECONDS = 0.1
 # The set-up of a Postgres alone can take a minute on a busy machine.
 _START_LIMIT = timedelta(minutes=5)
 # The pace at which the scripted model works, so that a person can watch.
 _DEMO_DELAY = timedelta(milliseconds=700)
+# Who types in the sandbox; what they may do is asked anew at each request.
+_VISITOR = Actor(role=Role.VIEWER, origin=Origin.SLACK, external_id=ADA, name="Ada Lind")
 
 
 async def run_demo(settings: Settings, *, once: str | None, workflow: str, port: int) -> int:
@@ -56,7 +61,7 @@ async def run_demo(settings: Settings, *, once: str | None, workflow: str, port:
             )
             if once is not None:
                 return await _run_once(demo, workflow, once)
-            _greet(demo)
+            await _greet(demo)
             await demo.serve_task
             return 0
 
@@ -88,6 +93,7 @@ async def _start_demo(
             "DATABASE_URL": None,
             "SIGNALBOX_HOME": home,
             "SIGNALBOX_PORT": 0 if is_one_shot else settings.node.port,
+            "SIGNALBOX_PUBLIC_URL": settings.node.public_url or _local_url(settings, is_one_shot),
             "SLACK_BOT_TOKEN": sandbox.bot_token,
             "SLACK_APP_TOKEN": sandbox.app_token,
             "SLACK_SIGNING_SECRET": None,
@@ -145,6 +151,12 @@ async def _start_demo(
                 raise failure
 
 
+def _local_url(settings: Settings, is_one_shot: bool) -> str | None:
+    """Where the dashboard will be, for links in cards; `None` if the system chooses the port."""
+    port = settings.node.port
+    return None if is_one_shot or port == 0 else f"http://127.0.0.1:{port}"
+
+
 def _allowing(folder: Path, settings: Settings) -> Settings:
     """The same settings, with one more folder whose repositories may be cloned."""
     table = settings.config.repositories
@@ -152,16 +164,18 @@ def _allowing(folder: Path, settings: Settings) -> Settings:
     return replace(settings, config=settings.config.model_copy(update={"repositories": table}))
 
 
-def _greet(demo: _Demo) -> None:
+async def _greet(demo: _Demo) -> None:
     model = "a scripted model" if demo.is_scripted else "the real model (ANTHROPIC_API_KEY is set)"
+    dashboard = await demo.running.dashboard.sign_in_url(by=_VISITOR)
     typer.echo(
         f"""
   Signalbox is running: a real Claude Code agent on {model}.
 
   Open the Slack sandbox   {demo.sandbox.url}
+  Open the dashboard       {dashboard}
 
   In #builds, type         /workflow run builder Add rate limiting to the API
-  Then press its buttons, or try  /workflow help
+  Then press its buttons, or try  /workflow help, /workflow dashboard
   A repository to work on  --repo {demo.repository}
   From another terminal    SIGNALBOX_HOME={demo.running.backend.settings.node.home} signalbox runs
 
@@ -229,6 +243,7 @@ async def _run_once(demo: _Demo, workflow: str, task: str) -> int:
             timeout=_START_LIMIT.total_seconds(),
             what="the result in the thread",
         )
+        await _until_drawn(demo, run)
     except TimeoutError as error:
         raise DemoFailed("the run did not end in time") from error
     typer.echo(thread_text(human.thread(BUILDS, card)))
@@ -243,6 +258,18 @@ async def _until_ended(demo: _Demo, run_id: str) -> Run:
             if not run.is_live:
                 return run
             await anext(hints)
+
+
+async def _until_drawn(demo: _Demo, run: Run) -> None:
+    """Wait for the card too: its update may have to wait for Slack's limit after the result."""
+    thread = DrawableId(DrawableKind.THREAD, run.thread_key or "")
+    async with asyncio.timeout(_START_LIMIT.total_seconds()):
+        while True:
+            found = await demo.running.backend.drawables.drawable(thread)
+            if found is not None and found.drawn_version == found.desired_version:
+                return
+            # What was drawn is no change that the feed tells.
+            await asyncio.sleep(_POLL_SECONDS)
 
 
 def _find_card(sandbox: Sandbox, slot: str) -> str | None:

@@ -12,8 +12,8 @@ from urllib.parse import urlsplit
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from bot.assembly.bad_setting import BadSetting
-from bot.assembly.config_tables import MAX_SLOTS
+from bot.assembly.config.bad_setting import BadSetting
+from bot.assembly.config.tables import MAX_SLOTS
 from core.agent.egress.upstream import ParentProxies
 from core.private_files import default_home
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from aiohttp import web
 
-from bot.assembly.bad_setting import BadSetting
+from bot.assembly.config.bad_setting import BadSetting
 from bot.slack.setup import SlackSetupError
 from bot.web.server import ApiRunner
 from core.runner.worker.duplicate_node import CopiedHome

@@ -11,8 +11,9 @@ from typing import Any
 
 from pydantic import SecretStr, ValidationError
 
-from bot.assembly.bad_setting import BadSetting
-from bot.assembly.config_tables import Config
+from bot.assembly.config.bad_setting import BadSetting
+from bot.assembly.config.problems import first_problem, unknown_variables
+from bot.assembly.config.tables import Config
 from bot.assembly.environment_settings import (
     AgentSettings,
     DatabaseSettings,
@@ -22,7 +23,6 @@ from bot.assembly.environment_settings import (
     SlackSettings,
 )
 from bot.assembly.own_secrets import secrets_in_address, secrets_in_environment, secrets_in_value
-from bot.assembly.setting_problems import first_problem, unknown_variables
 
 
 @dataclass(frozen=True, kw_only=True)

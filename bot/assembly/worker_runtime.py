@@ -17,7 +17,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from bot.assembly.backend import Backend, utc_now
-from bot.assembly.bad_setting import BadSetting
+from bot.assembly.config.bad_setting import BadSetting
 from bot.assembly.settings import Settings
 from core.agent.egress.control import NetworkAccess
 from core.agent.egress.resolve import Resolve, resolve_listed
@@ -27,17 +27,21 @@ from core.domain.fleet.workers import WorkerRecord, WorkerState
 from core.domain.workflow import WorkflowDefinition
 from core.queue.jobs import RUNS_QUEUE, node_queue
 from core.queue.worker import Worker
+from core.runner.caretaking.caretaker import Caretaker
 from core.runner.execution.executor import Executor
-from core.runner.execution.ledger import Ledger
+from core.runner.execution.ledgers.ledger import Ledger
 from core.runner.execution.life_watch import USUAL_LOOKS, LookTimes, hear_resumed
 from core.runner.execution.work import AgentEnvironment
 from core.runner.recovery.clean_up import Cleaner
 from core.runner.recovery.interrupted_kills import InterruptedKills
+from core.runner.resources.sampler import Sampler
+from core.runner.retrying.policies import Policies
 from core.runner.worker.identity import WorkerIdentity
 from core.runner.worker.inbox import Inbox
 from core.runner.worker.lease import FENCE_AFTER, Lease
 from core.runner.worker.worker_runtime import WorkerRuntime
 from core.store.sessions.transcripts import Transcripts
+from core.workspace.cleaning.cleaner import WorkspaceCleaner
 from core.workspace.workspaces import Workspaces
 
 log = logging.getLogger(__name__)
@@ -54,6 +58,7 @@ async def new_worker_runtime(
     fence_after: timedelta = FENCE_AFTER,
     resolve: Resolve = resolve_listed,
     looks: LookTimes = USUAL_LOOKS,
+    found: FoundIsolation | None = None,
 ) -> WorkerRuntime:
     """Construct the worker of this process, after a trial of how it can isolate agents.
 
@@ -63,11 +68,13 @@ async def new_worker_runtime(
         fence_after: How long its agents may work after the last successful heartbeat.
         resolve: Finds the addresses of the hosts that agents with a limited network may reach.
         looks: When the programs of silent agents are looked at.
+        found: How it can isolate agents, if that was tried out already.
 
     Raises:
         IsolationUnavailable: If the settings require isolation, and it does not work here.
     """
-    found = await asyncio.to_thread(find_agent_isolation, backend.settings)
+    if found is None:
+        found = await asyncio.to_thread(find_agent_isolation, backend.settings)
     _log_isolation(found)
     if warning := proxy_warning(backend.settings):
         log.warning("%s", warning, extra={"event": "proxy_login.withheld"})
@@ -88,13 +95,15 @@ async def new_worker_runtime(
         confine=isolation.confine if isolation is not None else None,
         policy=backend.settings.config.repositories.policy,
     )
+    policy = backend.settings.config.workspaces.policy
+    caretaker = Caretaker(ledger, WorkspaceCleaner(workspaces, policy.disposable), policy)
     kills = InterruptedKills(ledger, Cleaner(home))
     executor = Executor(
         ledger=ledger,
         kills=kills,
         catalog=backend.catalog,
         workspaces=workspaces,
-        transcripts=Transcripts(backend.database.sessions),
+        transcripts=Transcripts(backend.database),
         lease=lease,
         agents=AgentEnvironment(
             home=home,
@@ -105,8 +114,11 @@ async def new_worker_runtime(
             isolation=found,
             network=network_access(backend.settings, found, backend.catalog.all, resolve),
             shares_proxy_password=backend.settings.config.agent.share_proxy_password,
+            retry=backend.settings.config.agent.retry,
         ),
         looks=looks,
+        checkpoints=backend.settings.config.checkpoints.policy,
+        room=caretaker,
     )
     worker = Worker(
         backend.database.dsn,
@@ -137,6 +149,22 @@ async def new_worker_runtime(
         inbox=Inbox(backend.context, identity.worker_id, lease),
         worker=worker,
         installation_id=installation_id,
+        policy_of=Policies(backend.catalog, backend.settings.config.agent.retry),
+        caretaker=caretaker,
+        sampler=_new_sampler(backend, identity.worker_id, lease),
+    )
+
+
+def _new_sampler(backend: Backend, worker_id: str, lease: Lease) -> Sampler | None:
+    policy = backend.settings.config.resources.policy
+    if not policy.is_enabled:
+        return None
+    return Sampler(
+        context=backend.context,
+        worker_id=worker_id,
+        home=backend.settings.node.home,
+        attempts=lambda: lease.attempts,
+        policy=policy,
     )
 
 

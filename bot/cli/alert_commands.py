@@ -10,8 +10,8 @@ from bot.cli.run_commands import AsJson, perform_act
 from core.domain.alerts.kinds import AlertKind
 
 if TYPE_CHECKING:
-    from bot.cli.client.acts import Acts
-    from bot.cli.client.alert_acts import AlertActs
+    from bot.cli.client.acts.alerts import AlertActs
+    from bot.cli.client.acts.runs import Acts
 
 # Commands import what they need when they run: a shell completes words without it.
 # ruff: noqa: PLC0415
@@ -96,6 +96,6 @@ def list_subscriptions(
 
 
 def _alerts(acts: Acts) -> AlertActs:
-    from bot.cli.client.alert_acts import AlertActs
+    from bot.cli.client.acts.alerts import AlertActs
 
     return AlertActs(client=acts.client, as_json=acts.as_json)

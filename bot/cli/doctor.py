@@ -11,7 +11,6 @@ import sys
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
-from pathlib import Path
 
 import aiohttp
 import typer
@@ -41,6 +40,8 @@ from bot.cli.check_result import (
     verdict,
     warned,
 )
+from bot.cli.data_checks import data_results
+from bot.cli.disk_checks import check_disk, workspace_results
 from bot.slack.doctor import check_workspace
 from bot.slack.manifest import bot_scopes
 from bot.slack.setup import warnings_of
@@ -49,7 +50,7 @@ from core.agent.version import program_version
 from core.domain.errors import OpsError
 from core.private_files import ForeignDirectory, excess_permissions
 from core.process_protection import is_protected
-from core.store.database import embedded_password
+from core.store.database.embedded import password as embedded_password
 from core.store.database.engine import DatabaseUnavailable, open_database, translate_errors
 from core.store.database.pooler import STARTUP_PARAMETERS, SessionLoss, find_session_loss
 from core.store.database.schema import SchemaState, SchemaTooNew, schema_state
@@ -58,7 +59,6 @@ from core.workspace.settings import git_environment
 MIN_POSTGRES = 15
 # The first with `http.curloptResolve`.
 MIN_GIT = (2, 37)
-MIN_FREE_BYTES = 2 * 1024**3
 MAX_CLOCK_SKEW = timedelta(seconds=5)
 _GIT_LIMIT_SECONDS = 10
 _HTTP_LIMIT_SECONDS = 5
@@ -73,7 +73,7 @@ async def run_doctor(settings: Settings, *, echo: Callable[[str], None] = typer.
         _programs(),
         check_isolation(settings),
         _repositories(settings),
-        _disk(settings.node.home),
+        check_disk(settings),
         _privacy(settings),
         _database(settings),
         check_agent_environment(settings),
@@ -149,22 +149,6 @@ async def _repositories(settings: Settings) -> AsyncIterator[CheckResult]:
             yield warned(f"the folder {folder} of [repositories] is not on this machine.")
 
 
-async def _disk(home: Path) -> AsyncIterator[CheckResult]:
-    existing_parent = next(path for path in (home, *home.parents) if path.exists())
-    try:
-        await asyncio.to_thread(home.mkdir, mode=0o700, parents=True, exist_ok=True)
-    except OSError as error:
-        yield failed(f"SIGNALBOX_HOME {home} cannot be made: {error.strerror}.", stops=EVERY_PART)
-        return
-    free = shutil.disk_usage(existing_parent).free
-    summary = f"{free / 1024**3:.1f} GiB free under {home}"
-    yield (
-        passed(summary)
-        if free >= MIN_FREE_BYTES
-        else warned(f"{summary}: workspaces need room, free some.")
-    )
-
-
 async def _privacy(settings: Settings) -> AsyncIterator[CheckResult]:
     home = settings.node.home
     if not home.is_dir():
@@ -203,6 +187,10 @@ async def _database(settings: Settings) -> AsyncIterator[CheckResult]:
                     )
                     now = await session.scalar(text("SELECT clock_timestamp()"))
                 schema = await schema_state(database)
+                held: list[CheckResult] = []
+                if schema is SchemaState.CURRENT:
+                    held = await workspace_results(database, settings)
+                    held += await data_results(database)
     except DatabaseUnavailable as error:
         yield failed(
             f"{kind} cannot be used: {error.detail}.{_hint(error.detail)}", stops=EVERY_PART
@@ -223,6 +211,8 @@ async def _database(settings: Settings) -> AsyncIterator[CheckResult]:
         yield failed("this machine's clock and the database's differ: set up NTP on both.")
     else:
         yield passed("the clock agrees with the database's")
+    for result in held:
+        yield result
 
 
 def _schema(found: SchemaState) -> CheckResult:

@@ -6,7 +6,7 @@ import asyncio
 import gc
 import logging
 import sys
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
@@ -14,6 +14,8 @@ import typer
 from bot.cli.advice import error_line
 from bot.cli.alert_commands import alert_commands, subscription_commands
 from bot.cli.run_commands import commands
+from bot.cli.sessions.commands import session_commands
+from bot.cli.workspace_commands import workspace_commands
 from core.domain.errors import OpsError
 
 if TYPE_CHECKING:
@@ -35,8 +37,10 @@ tokens = typer.Typer(
     name="token", no_args_is_help=True, help="API tokens, in the database of DATABASE_URL."
 )
 app.add_typer(commands)
+app.add_typer(session_commands)
 app.add_typer(alert_commands)
 app.add_typer(subscription_commands)
+app.add_typer(workspace_commands)
 app.add_typer(tokens)
 
 
@@ -92,7 +96,7 @@ def up() -> None:
     """Run bot, web and worker in this process; commands on this machine find it by themselves."""
     from bot.assembly.app import run_process
 
-    _run(
+    _serve(
         run_process(
             _settings(), serves_slack=True, runs_worker=True, migrates=True, grants_access=True
         )
@@ -104,7 +108,7 @@ def bot() -> None:
     """Run bot and web; workers run elsewhere on the same DATABASE_URL."""
     from bot.assembly.app import run_process
 
-    _run(run_process(_settings(), serves_slack=True, runs_worker=False, migrates=False))
+    _serve(run_process(_settings(), serves_slack=True, runs_worker=False, migrates=False))
 
 
 @app.command()
@@ -112,7 +116,7 @@ def worker() -> None:
     """Run a worker; bots run elsewhere on the same DATABASE_URL."""
     from bot.assembly.app import run_process
 
-    _run(run_process(_settings(), serves_slack=False, runs_worker=True, migrates=False))
+    _serve(run_process(_settings(), serves_slack=False, runs_worker=True, migrates=False))
 
 
 @app.command()
@@ -248,12 +252,22 @@ def _settings(level: str = "info") -> Settings:
     return settings
 
 
-def _run(work: Coroutine[Any, Any, Any]) -> Any:
+def _serve(work: Coroutine[Any, Any, Any]) -> None:
+    from bot.cli.event_loop import server_loop
+
+    _run(work, make_loop=server_loop())
+
+
+def _run(
+    work: Coroutine[Any, Any, Any],
+    make_loop: Callable[[], asyncio.AbstractEventLoop] | None = None,
+) -> Any:
     # Everything imported so far stays, so the collector need not scan it again.
     gc.freeze()
     gc.enable()
     try:
-        return asyncio.run(work)
+        with asyncio.Runner(loop_factory=make_loop) as runner:
+            return runner.run(work)
     except OpsError as error:
         _fail(error)
     except KeyboardInterrupt:

@@ -33,7 +33,11 @@ async def run_mcp(settings: Settings, *, role: Role) -> None:
             return actor
 
         tools = Tools(
-            runs=backend.runs, statuses=backend.statuses, feed=backend.feed, clock=utc_now
+            runs=backend.runs,
+            restarts=backend.restarts,
+            statuses=backend.statuses,
+            feed=backend.feed,
+            clock=utc_now,
         )
         await serve_stdio(build_server(tools, actor_of, version=own_version()))
 

@@ -14,7 +14,7 @@ from core.domain.errors import OpsError
 if TYPE_CHECKING:
     from collections.abc import Awaitable
 
-    from bot.cli.client.acts import Act, Acts
+    from bot.cli.client.acts.runs import Act, Acts
     from bot.cli.client.exit_codes import ExitCode
 
 # Commands import what they need when they run: a shell completes words without it.
@@ -81,6 +81,10 @@ def run_workflow(
     session: Annotated[
         str | None, typer.Option(help="A name for the conversation, to continue it by.")
     ] = None,
+    new_session: Annotated[
+        str | None,
+        typer.Option(help="The same for a new conversation, also if an open one has the name."),
+    ] = None,
     priority: Annotated[
         int | None, typer.Option(help="Position in the queue: higher starts earlier, 0 is normal.")
     ] = None,
@@ -103,6 +107,7 @@ def run_workflow(
             budget=budget,
             timeout=timeout,
             session=session,
+            new_session=new_session,
             priority=priority,
             progress=progress,
         )
@@ -120,15 +125,81 @@ def continue_run(
         ),
     ] = None,
     turns: Annotated[int | None, typer.Option(help="Turns on top of what was left.")] = None,
+    *,
+    budget: Annotated[
+        str | None, typer.Option(help="Cost limit of the new run; else that of the last one.")
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option(help="Model of the new run; else that of the last one.")
+    ] = None,
+    recover: Annotated[
+        bool,
+        typer.Option(
+            "--recover",
+            help="Leave a conversation behind that cannot be restored, and begin a new one with a "
+            "summary of it.",
+        ),
+    ] = False,
     wait: Wait = False,
     as_json: AsJson = False,
 ) -> None:
     """Continue the session of an ended run, in the same conversation and workspace."""
-    from bot.cli.client.start_body import more_turns, words_of
+    from bot.cli.client.start_body import continue_body, more_turns, words_of
 
     def act(acts: Acts) -> Awaitable[ExitCode]:
         more, words = more_turns(message or [], turns)
-        return acts.continue_run(target, turns=more, message=words_of(words), waits=wait)
+        body = continue_body(
+            message=words_of(words), turns=more, budget=budget, model=model, recovers=recover
+        )
+        return acts.continue_run(target, body, waits=wait)
+
+    perform_act(act, as_json=as_json)
+
+
+@commands.command("restart")
+def restart_run(
+    target: AnyRun,
+    point: Annotated[
+        str | None,
+        typer.Argument(metavar="@N", help="The checkpoint, as @2; without it, the start."),
+    ] = None,
+    message: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="MESSAGE", help="What to tell the agent at the checkpoint."),
+    ] = None,
+    *,
+    preview: Annotated[
+        bool, typer.Option("--preview", help="Only show what it would do; start nothing.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    files: Annotated[
+        bool, typer.Option("--files", help="Put only the files back, and continue the session.")
+    ] = False,
+    stored: Annotated[
+        bool, typer.Option("--stored", help="Follow the instructions that the old run had.")
+    ] = False,
+    turns: Annotated[int | None, typer.Option(help="Turn limit.")] = None,
+    budget: Annotated[str | None, typer.Option(help="Cost limit in US dollars.")] = None,
+    wait: Wait = False,
+    as_json: AsJson = False,
+) -> None:
+    """Restart an ended run from its start or a checkpoint; shows what that means, and asks."""
+    from bot.cli.client.acts.restarts import RestartActs
+    from bot.cli.client.start_body import restart_body, words_of
+
+    def act(acts: Acts) -> Awaitable[ExitCode]:
+        body = restart_body(
+            point=point,
+            message=words_of(message or []),
+            files=files,
+            stored=stored,
+            turns=turns,
+            budget=budget,
+        )
+        restarts = RestartActs(acts)
+        if preview:
+            return restarts.preview(target, body)
+        return restarts.restart(target, body, asks=not yes, waits=wait)
 
     perform_act(act, as_json=as_json)
 
@@ -177,7 +248,7 @@ def show_status(
     as_json: AsJson = False,
 ) -> None:
     """Show a run; without one, all live runs."""
-    from bot.cli.client.acts import ALL_LIVE
+    from bot.cli.client.acts.runs import ALL_LIVE
 
     if target is None and wait:
         raise typer.BadParameter("needs a RUN to wait for.", param_hint="--wait")
@@ -205,7 +276,7 @@ def list_runs(
     as_json: AsJson = False,
 ) -> None:
     """List runs, newest first."""
-    from bot.cli.client.acts import RunSelection
+    from bot.cli.client.acts.runs import RunSelection
 
     selection = RunSelection(
         mine=mine, live=live, failed=failed, workflow=workflow, limit=limit, cursor=cursor
@@ -225,9 +296,26 @@ def show_logs(
     perform_act(lambda acts: acts.logs(target, follows=follow), as_json=as_json)
 
 
+@commands.command("dashboard")
+def open_dashboard(
+    *,
+    browser: Annotated[
+        bool, typer.Option("--browser/--no-browser", help="Open it in a browser.")
+    ] = True,
+) -> None:
+    """Sign a browser in to the dashboard: print the link, and open it."""
+
+    async def act(acts: Acts) -> ExitCode:
+        from bot.cli.client.acts.dashboard import DashboardActs
+
+        return await DashboardActs(client=acts.client).open(opens_browser=browser)
+
+    perform_act(act, as_json=False)
+
+
 def perform_act(act: Act, *, as_json: bool) -> NoReturn:
     """Do it, and end with its exit code."""
-    from bot.cli.client.acts import perform
+    from bot.cli.client.acts.runs import perform
     from bot.cli.client.output import note, prepare_output
 
     prepare_output()

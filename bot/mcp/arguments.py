@@ -15,7 +15,9 @@ from pydantic import (
     model_validator,
 )
 
-from core.domain.runs.request import MAX_SESSION_NAME_CHARS, MAX_TASK_CHARS
+from core.domain.runs.request import MAX_MODEL_CHARS, MAX_TASK_CHARS
+from core.domain.runs.restarts.request import MAX_CHECKPOINT_NUMBER
+from core.domain.sessions.names import MAX_SESSION_NAME_CHARS
 from core.domain.workflow import MAX_BUDGET_USD, MAX_TIMEOUT, MAX_TURNS_LIMIT
 
 MAX_LISTED = 100
@@ -92,6 +94,10 @@ class RunWorkflow(Arguments):
             description="Runs of one name share conversation and workspace.",
         ),
     ] = None
+    new_session: Annotated[
+        bool,
+        Field(description="Whether `session_name` moves to a new session, away from an open one."),
+    ] = False
     idempotency_key: IdempotencyKey = None
 
     @model_validator(mode="after")
@@ -149,6 +155,23 @@ class ContinueWorkflow(Arguments):
             description="What to tell the agent; without it, it goes on where it stopped.",
         ),
     ] = None
+    budget_usd: Annotated[
+        float | None,
+        Field(
+            gt=0,
+            le=float(MAX_BUDGET_USD),
+            allow_inf_nan=False,
+            description="Cost limit of the new run; default: that of the last one.",
+        ),
+    ] = None
+    model: Annotated[Text | None, Field(min_length=1, max_length=MAX_MODEL_CHARS)] = None
+    recovery: Annotated[
+        bool,
+        Field(
+            description="Only for a conversation that cannot be restored: begin a new one with a "
+            "summary of it, on the files as they are.",
+        ),
+    ] = False
     additional_turns: Annotated[
         int | None,
         Field(
@@ -157,6 +180,43 @@ class ContinueWorkflow(Arguments):
             description="Turns beside those that were left; needed after a turn limit.",
         ),
     ] = None
+    idempotency_key: IdempotencyKey = None
+
+    @property
+    def budget(self) -> Decimal | None:
+        """The budget, exactly as it was written."""
+        return None if self.budget_usd is None else Decimal(repr(self.budget_usd))
+
+
+class RestartWorkflow(Arguments):
+    """Arguments of `restart_workflow`."""
+
+    run_id: RunTarget
+    checkpoint: Annotated[
+        int | None,
+        Field(
+            ge=1,
+            le=MAX_CHECKPOINT_NUMBER,
+            description="The number of a checkpoint, as the preview lists them; without one, from "
+            "the start.",
+        ),
+    ] = None
+    files_only: Annotated[
+        bool,
+        Field(
+            description="Put only the files back to the checkpoint, and continue the conversation."
+        ),
+    ] = False
+    message: Annotated[
+        Text | None,
+        Field(
+            max_length=MAX_TASK_CHARS,
+            description="What to tell the agent at the checkpoint; without it, it goes on.",
+        ),
+    ] = None
+    preview: Annotated[
+        bool, Field(description="Only say what it would do, and what is in its way.")
+    ] = True
     idempotency_key: IdempotencyKey = None
 
 

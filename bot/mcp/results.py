@@ -8,6 +8,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
+from bot.mcp.failure_results import FailureResult, failure_result
 from bot.mcp.progress_results import (
     ProgressResult,
     Result,
@@ -18,13 +19,17 @@ from bot.mcp.progress_results import (
     summary_result,
 )
 from bot.words.markup import PLAIN
+from bot.words.restarts import preview_lines, restarted_words
 from bot.words.runs.enrichment import ENRICHMENT_FAILED
-from bot.words.runs.names import task_name
+from bot.words.runs.names import leg_suffix, task_name
 from bot.words.runs.states import state_of
+from bot.words.runs.work.checkpoints import checkpoint_line
 from core.domain.kills.termination import Phase, Termination
 from core.domain.runs.request import StartResult
-from core.domain.runs.run import Run
+from core.domain.runs.restarts.origin import RestartOrigin
+from core.domain.runs.restarts.preview import RestartPreview
 from core.domain.runs.snapshot import RunSnapshot
+from core.domain.sessions.recovery import needs_recovery
 from core.services.runs.status import StatusReport
 
 _MAX_TEXT_CHARS = 20_000
@@ -37,6 +42,7 @@ class RunResult(Result):
     Attributes:
         summary: Its state in words, with what a person would have to do.
         outcome: `clean`, or `attention` with reasons; only of a completed run.
+        failure: What ended the run, or what it is tried again after.
         progress_summary: Of a run that has begun and not ended.
         final_result: The agent's report, cut if it is very long; of a run that has ended, as is
             `workflow_summary`.
@@ -54,6 +60,8 @@ class RunResult(Result):
     outcome_reasons: list[str]
     waiting_on: str | None
     can_continue: bool
+    needs_recovery: bool
+    leg: int
     queue_position: int | None
     turns: int
     max_turns: int | None
@@ -70,6 +78,7 @@ class RunResult(Result):
     files_changed: int | None
     commits: int | None
     error: str | None
+    failure: FailureResult | None = None
     steps: list[StepResult] | None = None
     progress_summary: ProgressResult | None = None
     final_result: str | None = None
@@ -102,6 +111,22 @@ class StartedResult(Result):
     note: str
 
 
+class RestartResult(Result):
+    """A restart, or what one would do.
+
+    Attributes:
+        started: The new run; `null` if this was a preview.
+        text: What a restart does, or what was done, in words.
+        is_possible: Whether nothing is in its way.
+        checkpoints: From where one can restart, a line for each; empty if it was started.
+    """
+
+    started: StartedResult | None
+    text: str
+    is_possible: bool
+    checkpoints: list[str]
+
+
 class KillResult(Result):
     """A kill.
 
@@ -112,6 +137,7 @@ class KillResult(Result):
     """
 
     run_id: str
+    task: str
     is_confirmed: bool
     phase: str
     summary: str
@@ -158,6 +184,8 @@ def run_result(snapshot: RunSnapshot, *, now: datetime, **more: Any) -> RunResul
         outcome_reasons=[reason.value for reason in run.outcome_reasons],
         waiting_on=run.waiting_on.value if run.waiting_on else None,
         can_continue=run.can_continue,
+        needs_recovery=needs_recovery(run),
+        leg=snapshot.leg,
         queue_position=snapshot.queue_position,
         turns=run.turns,
         max_turns=run.max_turns,
@@ -176,6 +204,7 @@ def run_result(snapshot: RunSnapshot, *, now: datetime, **more: Any) -> RunResul
         files_changed=run.diff.file_count if run.diff else None,
         commits=run.diff.commit_count if run.diff else None,
         error=_cut(run.error_message),
+        failure=failure_result(run),
         **more,
     )
 
@@ -195,10 +224,32 @@ def started_result(found: StartResult) -> StartedResult:
     )
 
 
-def kill_result(run: Run, kill: Termination, summary: str) -> KillResult:
-    """A kill as it stands."""
+def restart_preview_result(preview: RestartPreview) -> RestartResult:
+    """What a restart would do."""
+    return RestartResult(
+        started=None,
+        text="\n".join(preview_lines(preview, PLAIN)),
+        is_possible=not preview.blocking,
+        checkpoints=[checkpoint_line(one, PLAIN) for one in preview.checkpoints],
+    )
+
+
+def restarted_result(found: StartResult) -> RestartResult:
+    """The run that a restart has started."""
+    origin = RestartOrigin.of(found.run)
+    return RestartResult(
+        started=started_result(found),
+        text="" if origin is None else f"{restarted_words(origin, PLAIN)}.",
+        is_possible=True,
+        checkpoints=[],
+    )
+
+
+def kill_result(snapshot: RunSnapshot, kill: Termination, summary: str) -> KillResult:
+    """A kill as it stands; it names the task, so that a caller sees what it stopped."""
     return KillResult(
-        run_id=run.run_id,
+        run_id=snapshot.run.run_id,
+        task=f"{task_name(snapshot, PLAIN, _TASK_CHARS)}{leg_suffix(snapshot)}",
         is_confirmed=kill.phase is Phase.CONFIRMED,
         phase=kill.phase.value,
         summary=summary,

@@ -33,11 +33,19 @@ from bot.mcp.arguments import (
     GetWorkflowStatus,
     KillWorkflow,
     ListRuns,
+    RestartWorkflow,
     RunWorkflow,
     problem_words,
 )
 from bot.mcp.progress_results import Result
-from bot.mcp.results import KillResult, RunResult, RunsResult, StartedResult, run_result
+from bot.mcp.results import (
+    KillResult,
+    RestartResult,
+    RunResult,
+    RunsResult,
+    StartedResult,
+    run_result,
+)
 from bot.mcp.tools import Tools, Watch
 from core.domain.actor import Actor
 from core.domain.errors import OpsError
@@ -115,6 +123,18 @@ _TOOLS: Mapping[str, _ToolKind] = {
             read_only_hint=False, destructive_hint=False, idempotent_hint=False
         ),
         act=lambda tools, given, by, _: tools.continue_workflow(given, by=by),
+    ),
+    "restart_workflow": _ToolKind(
+        title="Restart a run",
+        description="Restart a run that has ended, from its start or from a checkpoint, as a new "
+        "run with a session and a workspace of its own; the old ones stay. Unless preview is false "
+        "it only says what that would do, and from where one can restart.",
+        arguments=RestartWorkflow,
+        result=RestartResult,
+        annotations=ToolAnnotations(
+            read_only_hint=False, destructive_hint=False, idempotent_hint=False
+        ),
+        act=lambda tools, given, by, _: tools.restart_workflow(given, by=by),
     ),
     "kill_workflow": _ToolKind(
         title="Kill a run",

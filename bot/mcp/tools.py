@@ -12,14 +12,18 @@ from bot.mcp.arguments import (
     GetWorkflowStatus,
     KillWorkflow,
     ListRuns,
+    RestartWorkflow,
     RunWorkflow,
 )
 from bot.mcp.results import (
     KillResult,
+    RestartResult,
     RunResult,
     RunsResult,
     StartedResult,
     kill_result,
+    restart_preview_result,
+    restarted_result,
     run_result,
     started_result,
     status_result,
@@ -34,10 +38,12 @@ from core.domain.runs.request import (
     RunFilter,
     StartRequest,
 )
+from core.domain.runs.restarts.request import RestartMode, RestartRequest
 from core.domain.runs.run import WaitingOn
 from core.domain.runs.snapshot import RunSnapshot
 from core.services.context import Clock
 from core.services.feed import FeedService
+from core.services.runs.restarts.service import RestartService
 from core.services.runs.runs import RunService
 from core.services.runs.status import StatusService
 
@@ -56,6 +62,7 @@ class Tools:
     """
 
     runs: RunService
+    restarts: RestartService
     statuses: StatusService
     feed: FeedService
     clock: Clock
@@ -75,6 +82,7 @@ class Tools:
             budget_usd=given.budget,
             timeout=given.timeout,
             session_name=given.session_name,
+            new_session=given.new_session,
         )
         return started_result(await self.runs.start(request, by=by))
 
@@ -110,8 +118,25 @@ class Tools:
             request_key=_request_key(given.idempotency_key, by),
             additional_turns=given.additional_turns,
             message=given.message,
+            budget_usd=given.budget,
+            model=given.model,
+            recovers=given.recovery,
         )
         return started_result(await self.runs.continue_run(request, by=by, place=self.place()))
+
+    async def restart_workflow(self, given: RestartWorkflow, *, by: Actor) -> RestartResult:
+        """Restart an ended run, or say what that would do."""
+        request = RestartRequest(
+            target=given.run_id,
+            request_key=_request_key(given.idempotency_key, by),
+            checkpoint=given.checkpoint,
+            mode=RestartMode.FILES if given.files_only else RestartMode.FORK,
+            message=given.message,
+        )
+        if given.preview:
+            return restart_preview_result(await self.restarts.preview(request, by=by))
+        started = await self.restarts.restart(request, by=by, place=self.place())
+        return restarted_result(started)
 
     async def kill_workflow(self, given: KillWorkflow, *, by: Actor, watch: Watch) -> KillResult:
         """Kill a run, and wait for the proof."""
@@ -129,7 +154,7 @@ class Tools:
             seen, by=by, watch=watch, seconds=given.wait_seconds, is_over=_is_killed
         )
         latest = seen.termination or kill
-        return kill_result(seen.run, latest, run_result(seen, now=self.clock()).summary)
+        return kill_result(seen, latest, run_result(seen, now=self.clock()).summary)
 
     async def _wait(
         self,

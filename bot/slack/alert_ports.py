@@ -8,9 +8,9 @@ from typing import Protocol
 from uuid import UUID
 
 from core.domain.actor import Actor
+from core.domain.alerts.channels.subscription import Subscription
 from core.domain.alerts.episode import Episode
 from core.domain.alerts.message import AlertMessage
-from core.domain.alerts.subscription import Subscription
 from core.domain.alerts.trends.readiness import TrendReadiness
 from core.domain.runs.request import Place
 
@@ -47,6 +47,10 @@ class Alerts(Protocol):
 
 class Subscriptions(Protocol):
     """Keeps the subscriptions of channels to alerts."""
+
+    def may_subscribe(self, *, by: Actor) -> bool:
+        """Whether the person may subscribe channels."""
+        ...
 
     async def require_subscribe(self, *, by: Actor) -> None:
         """Raise an error unless the person may subscribe channels."""

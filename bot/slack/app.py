@@ -16,18 +16,21 @@ from bot.slack.client.private_logs import bolt_logger
 from bot.slack.client.ttl_cache import new_cache
 from bot.slack.client.web_api import Slack, is_loopback
 from bot.slack.drawing.drawing import Drawer
-from bot.slack.drawing.finder import MessageFinder
 from bot.slack.drawing.health import HealthReports
 from bot.slack.drawing.kinds import DrawnKinds, drawn_kinds
 from bot.slack.drawing.lag import DrawingLag
 from bot.slack.drawing.lost_channels import LostChannels
+from bot.slack.drawing.messages.finder import MessageFinder
+from bot.slack.drawing.messages.posting import Poster
+from bot.slack.drawing.messages.rechecks import Rechecks
+from bot.slack.drawing.messages.refused import Refusals
+from bot.slack.drawing.messages.sending import Sender
+from bot.slack.drawing.messages.uncertain_writes import UncertainWrites
 from bot.slack.drawing.notices import Notices
+from bot.slack.drawing.permits import Permits
 from bot.slack.drawing.places import PlaceFinder
-from bot.slack.drawing.posting import Poster
 from bot.slack.drawing.reconciler import RedrawLoop
-from bot.slack.drawing.refused import Refusals
-from bot.slack.drawing.sending import Sender
-from bot.slack.drawing.uncertain_writes import UncertainWrites
+from bot.slack.drawing.update_gaps import UpdateGaps
 from bot.slack.inbound.access import Access, AccessPolicy
 from bot.slack.inbound.answers import PrivateAnswers
 from bot.slack.inbound.background_tasks import BackgroundTasks
@@ -45,17 +48,22 @@ from bot.slack.listeners.alerts import AlertActions
 from bot.slack.listeners.kills import KillActions
 from bot.slack.listeners.operator_requests import OperatorRequests
 from bot.slack.listeners.register import register
+from bot.slack.listeners.restarts import RestartActions
+from bot.slack.listeners.sessions import NO_SESSIONS, SessionActions, Sessions
 from bot.slack.ports import (
     NO_DIGESTS,
     BulkKiller,
+    Dashboard,
     Digests,
     Drawables,
     FleetReader,
     Inbox,
     People,
+    Restarter,
     RunOperations,
     StatsReader,
     Threads,
+    WorkspaceReader,
 )
 from bot.slack.timing import Timing
 from bot.slack.views.errors import private_message
@@ -73,8 +81,10 @@ class Services:
 
     runs: RunOperations
     kills: BulkKiller
+    restarts: Restarter
     stats: StatsReader
     fleet: FleetReader
+    workspaces: WorkspaceReader
     threads: Threads
     alerts: Alerts
     drawables: Drawables
@@ -82,6 +92,8 @@ class Services:
     people: People
     subscriptions: Subscriptions
     digests: Digests = NO_DIGESTS
+    sessions: Sessions = NO_SESSIONS
+    dashboard: Dashboard | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -164,7 +176,11 @@ async def open_slack_runtime(
         kinds: What is drawn; `None` for all that the program knows.
     """
     background_tasks = BackgroundTasks()
-    links = ThreadLinks(archive_url=archive_url(installation.team_url))
+    dashboard = services.dashboard
+    links = ThreadLinks(
+        archive_url=archive_url(installation.team_url),
+        dashboard_url=(dashboard and dashboard.public_url) or "",
+    )
     answers = PrivateAnswers(slack, RunLinker(services.threads, links))
 
     def notify(request: SlackRequest, words: str) -> None:
@@ -235,6 +251,13 @@ def _actions(
             links=links,
             clock=timing.clock,
         ),
+        restarts=RestartActions(
+            restarts=services.restarts,
+            runs=services.runs,
+            slack=slack,
+            answers=answers,
+            team_id=installation.team_id,
+        ),
         alerts=AlertActions(
             subscriptions=services.subscriptions,
             alerts=services.alerts,
@@ -246,6 +269,7 @@ def _actions(
             team_id=installation.team_id,
             clock=timing.clock,
         ),
+        sessions=SessionActions(services.sessions, links),
         operators=OperatorRequests(
             runs=services.runs,
             answers=answers,
@@ -254,6 +278,8 @@ def _actions(
         ),
         stats=services.stats,
         fleet=services.fleet,
+        dashboard=services.dashboard,
+        workspaces=services.workspaces,
         drawables=services.drawables,
         slack=slack,
         answers=answers,
@@ -294,12 +320,13 @@ def _redraw_loop(
             sleep=timing.sleep,
             arrival_window=timing.arrival_window,
         ),
-        finder=finder,
+        rechecks=Rechecks(drawables, finder, uncertain_writes, timing.clock),
         places=PlaceFinder(drawables, slack.direct_channel, timing.clock),
         uncertain_writes=uncertain_writes,
         notices=notices,
         archive_url=archive_url(installation.team_url),
-        sleep=timing.sleep,
+        permits=Permits(timing.now),
+        gaps=UpdateGaps(timing.now, timing.sleep),
         rate_limiter=slack.rate_limiter,
         clock=timing.clock,
         now=timing.now,

@@ -18,16 +18,28 @@ KILL_MANY_ASK = "runs_kill_ask"
 KILL_LISTED = "run_kill_listed"
 # For as many turns as the run had left.
 CONTINUE_LEFT = "run_continue_left"
+# Opens the form of a recovery leg, which says what that is.
+CONTINUE_RECOVERY = "run_continue_recovery"
 # Only in private questions; the value is a command (`bot.slack.commands.reply_command`).
 CONTINUE_REPLY = "run_continue_reply"
 # In refusals: ask the owner and the operators to do it.
 ASK_KILL = "run_ask_kill"
 ASK_CONTINUE = "run_ask_continue"
+ASK_RESTART = "run_ask_restart"
 CONTINUE_10 = "run_continue_10"
 CONTINUE_20 = "run_continue_20"
 CONTINUE_50 = "run_continue_50"
 CONTINUE_MORE = "run_continue_more"
 DETAILS = "run_details"
+# An option that opens an address; nothing else is done for it.
+DASHBOARD = "run_dashboard"
+# Opens the form that asks from where.
+RESTART = "run_restart"
+# Only in private questions; the value is a command (`bot.slack.commands.restart_parser`).
+RESTART_ANYWAY = "run_restart_anyway"
+# The menus of that form.
+RESTART_POINT = "run_restart_point"
+RESTART_MODE = "run_restart_mode"
 # The menu of a card; the value of its options is `menu_value`.
 CARD_MENU = "run_menu"
 
@@ -68,6 +80,7 @@ def from_menu_value(value: str) -> tuple[str, str]:
 # Modals.
 RUN_FORM = "run_form"
 CONTINUE_FORM = "continue_form"
+RESTART_FORM = "restart_form"
 KILL_FORM = "kill_form"
 KILL_MANY_FORM = "kill_many_form"
 ALERT_FORM = "alert_form"
@@ -80,6 +93,8 @@ RUN_ON_MESSAGE = "run_on_message"
 CARD_ACTIONS = "card_actions"
 KILL_QUESTION = "kill_question"
 REPLY_QUESTION = "reply_question"
+RESTART_QUESTION = "restart_question"
+RESTART_CHOICES = "restart_choices"
 CONTINUED_ACTIONS = "continued_actions"
 REFUSAL_ACTIONS = "refusal_actions"
 REQUEST_ACTIONS = "request_actions"
@@ -95,9 +110,11 @@ FIELD_BRANCH = "branch"
 FIELD_SESSION = "session"
 FIELD_TURNS = "turns"
 FIELD_BUDGET = "budget"
+FIELD_MODEL = "model"
 FIELD_TIMEOUT = "timeout"
 FIELD_MESSAGE = "message"
 FIELD_REASON = "reason"
+FIELD_DEFINITION = "definition"
 FIELD_KINDS = "kinds"
 FIELD_OWNER = "owner"
 FIELD_SEVERITY = "severity"

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from uuid import UUID
 
 from core.domain.actor import Action, Actor, Identity, Role, User
-from core.domain.alerts.digest import Digest
+from core.domain.alerts.posts.digest import Digest
 from core.domain.drawables import (
     Drawable,
     DrawableId,
@@ -32,10 +32,13 @@ from core.domain.runs.request import (
     StartRequest,
     StartResult,
 )
+from core.domain.runs.restarts.preview import RestartPreview
+from core.domain.runs.restarts.request import RestartRequest
 from core.domain.runs.run import Run
 from core.domain.runs.snapshot import CardPlace, PersonalRuns, RunSnapshot, Thread
 from core.domain.runs.stats import Period, Stats
 from core.domain.workflow import WorkflowDefinition
+from core.domain.workspaces.record import WorkspacesView
 
 
 class WorkflowCatalog(Protocol):
@@ -99,6 +102,14 @@ class FleetReader(Protocol):
         ...
 
 
+class WorkspaceReader(Protocol):
+    """Reads the workspaces on workers' disks."""
+
+    async def view(self, *, by: Actor) -> WorkspacesView:
+        """All workspaces, and those that were removed recently."""
+        ...
+
+
 class RunContinuer(Protocol):
     """Starts the next leg of a session; idempotent by `request_key`."""
 
@@ -106,6 +117,20 @@ class RunContinuer(Protocol):
         self, request: ContinueRequest, *, by: Actor, place: Place | None = None
     ) -> StartResult:
         """Start the next leg of an ended run's session."""
+        ...
+
+
+class Restarter(Protocol):
+    """Restarts ended runs; idempotent by `request_key`."""
+
+    async def preview(self, request: RestartRequest, *, by: Actor) -> RestartPreview:
+        """What a restart would do, and what is in its way."""
+        ...
+
+    async def restart(
+        self, request: RestartRequest, *, by: Actor, place: Place | None = None
+    ) -> StartResult:
+        """Restart an ended run in a new one."""
         ...
 
 
@@ -295,6 +320,19 @@ class CardFinder(Protocol):
 
     async def cards(self, run_ids: Collection[str], /) -> Mapping[str, CardPlace]:
         """Where the threads of these runs are, by run id; runs without one are missing."""
+        ...
+
+
+class Dashboard(Protocol):
+    """Signs people in to the dashboard."""
+
+    async def sign_in_url(self, *, by: Actor) -> str:
+        """The address of a new link for this person."""
+        ...
+
+    @property
+    def public_url(self) -> str | None:
+        """The address at which other machines reach the dashboard; `None` if it is not known."""
         ...
 
 

@@ -8,9 +8,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from bot.slack.drawing.messages.sending import ARRIVAL_WINDOW
+from bot.slack.drawing.messages.uncertain_writes import RECHECK_AFTER
 from bot.slack.drawing.reconciler import REFRESH_EVERY
-from bot.slack.drawing.sending import ARRIVAL_WINDOW
-from bot.slack.drawing.uncertain_writes import RECHECK_AFTER
 
 DRAIN_LIMIT = timedelta(seconds=8)
 

@@ -13,8 +13,10 @@ from aiohttp import hdrs, web
 from cachetools import TTLCache
 
 from bot.web.auditor import Auditor
+from bot.web.cookies import require_same_site, session_cookie
 from core.domain.actor import Action, Actor, Origin, Role
 from core.domain.errors import Forbidden
+from core.domain.sign_in import SESSION_PREFIX
 from core.domain.token import ApiToken, TokenProblem, TokenRefused, digest_of
 
 # For so long a request may be admitted after its token was revoked, or its member's role reduced.
@@ -59,13 +61,17 @@ class Authentication:
     read it from the database each time.
 
     Attributes:
-        origin: The surface by which the requests come, as the audit log has it.
+        tokens: Of API tokens, and of the dashboard's sessions.
+        origin: The surface by which requests with tokens come, as the audit log has it.  Those
+            with the cookie of a session come from the dashboard.
+        public_url: The address at which browsers reach this server; `None` if it is not set.
     """
 
     tokens: TokenChecker
     members: Members
     auditor: Auditor
     origin: Origin = Origin.API
+    public_url: str | None = None
     clock: Callable[[], float] = time.monotonic
     _admitted: TTLCache[str, Actor] = field(init=False)
     _refused: TTLCache[str, bool] = field(init=False)
@@ -82,13 +88,16 @@ class Authentication:
         A refused token is audited if it is known whose it was.
 
         Raises:
-            TokenRefused: If it has no valid token.
-            Forbidden: If the token acts for a Slack member who may not use Signalbox.
+            TokenRefused: If it has no valid token, and no cookie of a valid session.
+            Forbidden: If the token acts for a Slack member who may not use Signalbox, or if
+                another site's page made a browser act.
             Unavailable: If the database or Slack cannot be reached.
         """
         secret = secret_of(request)
         if secret is None:
             raise TokenRefused(TokenProblem.MISSING)
+        if is_session(secret):
+            require_same_site(request, secret, public_url=self.public_url)
         digest = digest_of(secret)
         admitted = self._admitted.get(digest)
         if admitted is None:
@@ -112,6 +121,10 @@ class Authentication:
         """Admit no further request with a token only because of an earlier one."""
         self._admitted.pop(digest, None)
 
+    def forget_secret(self, secret: str) -> None:
+        """The same as `forget`, of the token or session with this text."""
+        self.forget(digest_of(secret))
+
     async def role_of(self, token: ApiToken) -> Role:
         """The present role of a valid token; `NONE` if its member may not use Signalbox any more.
 
@@ -128,16 +141,23 @@ class Authentication:
             token = await self.tokens.authenticate(secret)
         except TokenRefused as refusal:
             if refusal.name is not None:
-                actor = Actor(role=Role.NONE, origin=self.origin, name=refusal.name)
+                actor = Actor(role=Role.NONE, origin=self._origin_of(secret), name=refusal.name)
                 await self._audit(actor, refusal.name, digest, action, refusal.problem)
             raise
         try:
-            return await self._actor(token)
+            actor = await self._actor(token)
         except Forbidden as refusal:
             member = token.slack_user_id or token.name
-            actor = Actor(role=Role.NONE, origin=self.origin, external_id=member, name=member)
+            origin = self._origin_of(secret)
+            actor = Actor(role=Role.NONE, origin=origin, external_id=member, name=member)
             await self._audit(actor, token.name, digest, action, refusal.code)
             raise
+        if is_session(secret):
+            return replace(actor, origin=Origin.DASHBOARD, token=None)
+        return actor
+
+    def _origin_of(self, secret: str) -> Origin:
+        return Origin.DASHBOARD if is_session(secret) else self.origin
 
     async def _audit(
         self, actor: Actor, token: str, digest: str, action: Action, reason: str
@@ -161,9 +181,17 @@ class Authentication:
         return replace(member, role=role, origin=self.origin, token=token.name)
 
 
+def is_session(secret: str) -> bool:
+    """Whether a secret is that of a browser's session, which comes only in a cookie."""
+    return secret.startswith(SESSION_PREFIX)
+
+
 def secret_of(request: web.Request) -> str | None:
-    """The token in a request's headers; `None` if it has none."""
+    """The token in a request's headers, or the session in its cookie; `None` if it has neither."""
     scheme, _, credentials = request.headers.get(hdrs.AUTHORIZATION, "").strip().partition(" ")
-    if scheme.lower() == _SCHEME and credentials.strip():
-        return credentials.strip()
-    return request.headers.get(API_KEY_HEADER, "").strip() or None
+    token = credentials.strip() if scheme.lower() == _SCHEME else ""
+    token = token or request.headers.get(API_KEY_HEADER, "").strip()
+    if token:
+        # Anywhere else than in its cookie, a session is worth nothing.
+        return f"not a token: {token}" if is_session(token) else token
+    return session_cookie(request)

@@ -31,6 +31,8 @@ from core.domain.errors import (
     Unavailable,
 )
 from core.domain.runs.errors import AlreadyRequested, AmbiguousRun, SessionBusy
+from core.domain.runs.restarts.errors import NotRestartable, RunStillLive
+from core.domain.sign_in import LinkRefused
 from core.domain.token import TokenRefused
 from core.domain.workflow import UnknownWorkflow
 
@@ -43,6 +45,7 @@ _STATUSES: Mapping[type[OpsError], HTTPStatus] = MappingProxyType(
         TooManyStreams: HTTPStatus.TOO_MANY_REQUESTS,
         UnsupportedBody: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
         TokenRefused: HTTPStatus.UNAUTHORIZED,
+        LinkRefused: HTTPStatus.UNAUTHORIZED,
         BadRequest: HTTPStatus.BAD_REQUEST,
         NotFound: HTTPStatus.NOT_FOUND,
         Forbidden: HTTPStatus.FORBIDDEN,
@@ -57,10 +60,13 @@ _FACTS: Mapping[type[OpsError], tuple[str, ...]] = MappingProxyType(
         AmbiguousRun: ("matches",),
         InvalidRequest: ("problems",),
         KeyReused: ("run_id",),
+        NotRestartable: ("run_id",),
         OutOfBounds: ("field",),
+        RunStillLive: ("run_id",),
         RoleTooLow: ("role", "needed_role"),
         SessionBusy: ("live_run_id",),
         TokenRefused: ("problem",),
+        LinkRefused: ("problem",),
         TooManyStreams: ("allowed",),
         UnknownWorkflow: ("known", "nearest"),
     }

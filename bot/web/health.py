@@ -29,6 +29,13 @@ class Health:
         """Run all checks, and return the result of each."""
         return {name: await check() for name, check in self.checks.items()}
 
+    async def is_ready(self) -> bool:
+        """Whether all checks pass; the last ones first, until one fails."""
+        for check in reversed(self.checks.values()):
+            if not await check():
+                return False
+        return True
+
 
 def health_routes(health: Health) -> list[web.RouteDef]:
     """The routes `/healthz` (the process answers) and `/readyz` (all checks pass)."""

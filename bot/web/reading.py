@@ -113,13 +113,29 @@ def _refuse_constant(name: str) -> None:
 
 
 def _validated(values: Mapping[str, Any], model: type[ModelT], place: str) -> ModelT:
-    wrong = [(field, problem) for field, problem in unstorable_texts(values, place)]
-    if wrong:
-        raise InvalidRequest(wrong)
+    if not _is_plain(values):
+        wrong = list(unstorable_texts(values, place))
+        if wrong:
+            raise InvalidRequest(wrong)
     try:
         return model.model_validate(values)
     except ValidationError as error:
         raise InvalidRequest.of(error, place) from error
+
+
+def _is_plain(values: Mapping[str, Any]) -> bool:
+    """Whether there are only ASCII texts, as in almost every path and query.
+
+    To find that out takes a tenth of the time of the search for what cannot be stored.
+    """
+    return all(
+        isinstance(value, str)
+        and value.isascii()
+        and name.isascii()
+        and "\x00" not in value
+        and "\x00" not in name
+        for name, value in values.items()
+    )
 
 
 def unstorable_texts(value: object, place: str) -> Iterator[tuple[str, str]]:

@@ -88,7 +88,7 @@ class Call(Generic[PathT, QueryT, BodyT]):
 
     Attributes:
         request_key: The same for each repetition of a request with an `Idempotency-Key`, and
-            unique otherwise.
+            unique otherwise; empty for a GET without one.
         last_event_id: The header `Last-Event-ID`; `None` if there is none.
         known_etags: The marks of `If-None-Match`.
     """

@@ -11,6 +11,7 @@ from typing import Any
 from uuid import uuid4
 
 from aiohttp import hdrs, web
+from multidict import CIMultiDict
 
 from bot.web.auditor import Auditor
 from bot.web.authentication import Authentication
@@ -38,6 +39,7 @@ from core.domain.errors import OpsError
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 _ANY_ETAG = "*"
+_NO_ETAGS: frozenset[str] = frozenset()
 _DOCS_PATH = f"{API_ROOT}/docs"
 _DOCUMENT_PATH = f"{API_ROOT}/openapi.json"
 
@@ -161,6 +163,7 @@ async def _call(
     Raises:
         BadRequest: If a part of it is not valid.
     """
+    known = request.if_none_match
     return Call(
         actor=actor,
         path=read_path(request, route.path_parameters),
@@ -168,15 +171,15 @@ async def _call(
         body=await read_body(request, route.body) if route.has_body else route.body(),
         request_key=_request_key(request, actor),
         last_event_id=request.headers.get(LAST_EVENT_HEADER),
-        known_etags=frozenset(one.value for one in request.if_none_match or ()),
+        known_etags=frozenset([one.value for one in known]) if known else _NO_ETAGS,
     )
 
 
 def _request_key(request: web.Request, actor: Actor) -> str:
-    """A key of the request that no request of another caller has."""
+    """A key of the request that no request of another caller has; a GET needs none."""
     given = request.headers.get(IDEMPOTENCY_HEADER)
     if given is None:
-        return f"api:{uuid4().hex}"
+        return "" if request.method == hdrs.METH_GET else f"api:{uuid4().hex}"
     if not (0 < len(given) <= MAX_KEY_CHARS and given.isascii() and given.isprintable()):
         raise InvalidRequest(
             [(IDEMPOTENCY_HEADER, f"has 1 to {MAX_KEY_CHARS} printable ASCII characters")]
@@ -186,14 +189,18 @@ def _request_key(request: web.Request, actor: Actor) -> str:
 
 
 def _success(route: AnyRoute, request: web.Request, answer: Answer | CheckedAnswer) -> web.Response:
-    headers = dict(API_HEADERS)
+    headers = _JSON_HEADERS.copy()
     if answer.etag is not None:
         headers[hdrs.ETAG] = f'W/"{answer.etag}"'
-        known = request.if_none_match or ()
-        if any(one.value in (answer.etag, _ANY_ETAG) for one in known):
+        known = request.if_none_match
+        if known and any(one.value in (answer.etag, _ANY_ETAG) for one in known):
+            del headers[hdrs.CONTENT_TYPE]
             return web.Response(status=HTTPStatus.NOT_MODIFIED, headers=headers)
-    headers[hdrs.CONTENT_TYPE] = "application/json"
     return web.Response(body=_written(route, answer), headers=headers)
+
+
+# As aiohttp keeps headers: it takes a copy as it is.
+_JSON_HEADERS = CIMultiDict({**API_HEADERS, hdrs.CONTENT_TYPE: "application/json"})
 
 
 def _written(route: AnyRoute, answer: Answer | CheckedAnswer) -> bytes:

@@ -11,8 +11,8 @@ from bot.words.runs.endings import REASON_WORDS
 from bot.words.runs.outcomes import ATTENTION_ICON, ATTENTION_WORDS
 from bot.words.runs.states import STATUS_ICONS, STATUS_WORDS
 from bot.words.stats import spend_words
-from core.domain.alerts.digest_figures import DigestFigures
-from core.domain.alerts.subscription import DigestPeriod
+from core.domain.alerts.channels.subscription import DigestPeriod
+from core.domain.alerts.posts.digest_figures import DigestFigures
 from core.domain.runs.run import RunStatus, StopReason
 from core.domain.runs.stats import RunStats
 

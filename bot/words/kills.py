@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import timedelta
 from types import MappingProxyType
 
 from bot.words import counts, money, texts, times
 from bot.words.markup import Markup
+from core.domain.failures.failed_attempt import is_waiting_to_retry
 from core.domain.kills.termination import Phase, ProofMethod, Termination
 from core.domain.runs.run import Run
 from core.domain.runs.snapshot import RunSnapshot
 
 WORK_IS_KEPT = "Its work so far is kept, and it can be continued later."
 WORK_IS_KEPT_MANY = "Their work so far is kept, and each can be continued later."
+FORCE_KILL = "Force kill"
 FORCED = "By force: no time is given to finish what is being written."
 _SURVIVORS_SHOWN = 6
 _WAITED_SHOWN = 3
@@ -72,6 +75,56 @@ def cost_so_far(run: Run) -> str:
     if run.started_at is None:
         return "It has not begun, so it has cost nothing."
     return "What it has cost so far is not known yet."
+
+
+@dataclass(frozen=True, kw_only=True)
+class KillQuestion:
+    """What is asked before a run is killed; plain text.
+
+    Attributes:
+        label: Of the button that asks.
+        yes: Of the button that kills it.
+        no: Of the button that does not.
+    """
+
+    label: str
+    title: str
+    words: str
+    yes: str
+    no: str
+
+
+def kill_question(snapshot: RunSnapshot) -> KillQuestion:
+    """The question before a run is killed."""
+    run = snapshot.run
+    is_waiting = is_waiting_to_retry(run)
+    # What waits for its next attempt has no process that could be killed.
+    label = "Cancel" if is_waiting else "Kill"
+    return KillQuestion(
+        label=label,
+        title=f"{label} this {run.workflow_name} run?",
+        words=kill_question_words(snapshot),
+        yes=f"{label} it",
+        no="Let it wait" if is_waiting else "Let it run",
+    )
+
+
+def force_question(snapshot: RunSnapshot) -> KillQuestion:
+    """The question before a run is killed by force."""
+    return KillQuestion(
+        label=FORCE_KILL,
+        title="End it by force?",
+        words=force_question_words(snapshot),
+        yes=FORCE_KILL,
+        no="Give it time",
+    )
+
+
+def may_force_kill(kill: Termination | None) -> bool:
+    """Whether force hurries a kill that was requested; an unconfirmed one is retried so anyway."""
+    if kill is None:
+        return True
+    return not (kill.force or is_unconfirmed(kill) or kill.phase is Phase.CONFIRMED)
 
 
 def kill_question_words(snapshot: RunSnapshot) -> str:

@@ -6,8 +6,8 @@ from collections.abc import Collection, Sequence
 
 from bot.words import counts, money, times
 from bot.words.markup import Markup
+from core.domain.alerts.channels.subscription import Subscription
 from core.domain.alerts.kinds import AlertKind, Severity
-from core.domain.alerts.subscription import Subscription
 from core.domain.alerts.trends.readiness import TrendReadiness
 
 _MANY = 6

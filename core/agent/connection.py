@@ -9,9 +9,9 @@ from datetime import timedelta
 
 from claude_agent_sdk import ClaudeSDKClient
 
-from core.agent.failure import ErrorOutput
 from core.agent.process.process_tree import ProcessTree, scan_tree
 from core.agent.prompt_stream import PromptStream
+from core.agent.results.failure import ErrorOutput
 from core.agent.transcript_buffer import TranscriptBuffer
 
 log = logging.getLogger(__name__)

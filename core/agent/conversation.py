@@ -18,13 +18,14 @@ from claude_agent_sdk import (
     SystemMessage,
 )
 
+from core.agent.conversation_point import ConversationPoint
 from core.agent.critical import CriticalCalls
 from core.agent.egress.control import EgressControl
-from core.agent.failure import ErrorOutput
 from core.agent.process.process_tree import ProcessTree, scan_tree
 from core.agent.program_values import blocks, identifier, tool_call
 from core.agent.prompt_stream import PromptStream
 from core.agent.protocol import AgentFailed
+from core.agent.results.failure import ErrorOutput
 from core.agent.server_check import ServerCheck
 from core.agent.translate import Translator
 from core.domain.runs.event import AgentEvent, ToolFinished
@@ -53,6 +54,7 @@ class Conversation:
         *,
         tree: ProcessTree,
         critical: CriticalCalls,
+        point: ConversationPoint,
         egress: EgressControl | None,
         side_events: deque[AgentEvent],
         error_output: ErrorOutput,
@@ -67,6 +69,7 @@ class Conversation:
             translator: Turns the program's messages into events.
             tree: The agent's processes.
             critical: Hears of every tool call.
+            point: Hears of those of the main agent.
             egress: Counts the hosts that were refused; `None` for an agent with open network.
             side_events: Events that do not arrive as messages: refused hosts.
             error_output: What the program wrote about its failures.
@@ -81,6 +84,7 @@ class Conversation:
         self._translator = translator
         self._tree = tree
         self._critical = critical
+        self._point = point
         self._egress = egress
         self._side_events = side_events
         self._error_output = error_output
@@ -164,6 +168,7 @@ class Conversation:
         self.has_ended = True
         self.is_stream_over = True
         self._critical.discard_all()
+        self._point.end()
 
     async def _handle_result(self, result: ResultMessage) -> None:
         """Close the program's input if this result is its last one."""
@@ -181,12 +186,15 @@ class Conversation:
         for block in blocks(message.content):
             call = tool_call(block)
             if call is not None:
+                answer_id = identifier(message.message_id)
+                if message.parent_tool_use_id is None:
+                    self._point.announce(call.id, call.name, call.input, answer_id=answer_id)
                 self._critical.begin(
                     call.id,
                     call.name,
                     call.input,
                     parent_tool_use_id=identifier(message.parent_tool_use_id),
-                    message_id=identifier(message.message_id),
+                    message_id=answer_id,
                 )
 
     def _check_session(self, session_id: object) -> None:

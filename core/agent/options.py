@@ -64,6 +64,7 @@ def build_options(
         env=environment(launch, critical),
         session_id=None if launch.resume else session_id,
         resume=session_id if launch.resume else None,
+        resume_session_at=str(launch.resume_at) if launch.resume and launch.resume_at else None,
         session_store=cast("SessionStore", transcript_buffer),
         session_store_flush="eager",
         load_timeout_ms=2 * int(LOAD_TIMEOUT.total_seconds()) * 1000,

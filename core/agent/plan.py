@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
+from typing import Any
 
+from core.agent.program_values import result_text
 from core.domain.runs.event import PlanItem, ToolFinished, ToolStarted
 from core.domain.runs.step import StepStatus
 
@@ -219,3 +221,41 @@ def _items_from_todos(todos: object, items: tuple[PlanItem, ...]) -> tuple[PlanI
 
 def _text(value: object) -> str | None:
     return value.strip() or None if isinstance(value, str) else None
+
+
+def plan_of_transcript(entries: Iterable[Mapping[str, Any]]) -> tuple[PlanItem, ...]:
+    """The task list after the entries of a main transcript, in their order.
+
+    Names are as the agent gave them: they are not redacted.
+    """
+    plan = Plan()
+    for entry in entries:
+        if entry.get("isSidechain"):
+            continue
+        message = entry.get("message")
+        content = message.get("content") if isinstance(message, Mapping) else None
+        for block in content if isinstance(content, list) else ():
+            event = _event_of_block(block)
+            if event is not None:
+                plan = plan.apply(event)
+    return plan.items
+
+
+def _event_of_block(block: object) -> ToolStarted | ToolFinished | None:
+    if not isinstance(block, Mapping):
+        return None
+    if block.get("type") == "tool_use" and block.get("name") in _WRITE_TOOLS:
+        given = block.get("input")
+        return ToolStarted(
+            tool_use_id=str(block.get("id")),
+            name=str(block["name"]),
+            summary="",
+            input=given if isinstance(given, Mapping) else {},
+        )
+    if block.get("type") == "tool_result":
+        return ToolFinished(
+            tool_use_id=str(block.get("tool_use_id")),
+            is_error=bool(block.get("is_error")),
+            output=result_text(block.get("content")),
+        )
+    return None

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol
 from uuid import UUID
 
+from core.agent.conversation_point import ConversationPoint
 from core.agent.critical import DEFAULT_RULES, CriticalCalls, CriticalRules
 from core.agent.egress.control import NetworkAccess
 from core.agent.process.isolation import Isolation
@@ -29,6 +30,8 @@ class Launch:
     Attributes:
         resume: Whether to resume the session from its stored transcript.  The prompt is then the
             message with which the conversation continues.
+        resume_at: The entry of the transcript after which the conversation goes on, if it is to go
+            on from exactly there: what a resume adds about an interruption is left out.
         prompt: The task; empty starts the program without one, so that it asks no model.
         prompt_uuid: The prompt's id in the transcript; a `MessageConsumed` event reports it back.
         max_turns: Turn limit of this launch.
@@ -72,6 +75,7 @@ class Launch:
     isolation: Isolation | None = None
     network: NetworkAccess = field(default_factory=NetworkAccess)
     shares_proxy_password: bool = False
+    resume_at: UUID | None = None
 
 
 class TranscriptStore(Protocol):
@@ -112,6 +116,11 @@ class AgentSession(Protocol):
         ...
 
     @property
+    def point(self) -> ConversationPoint:
+        """How far the conversation has come."""
+        ...
+
+    @property
     def servers(self) -> ServerCheck:
         """The agent's MCP servers, and which of them failed."""
         ...
@@ -124,6 +133,11 @@ class AgentSession(Protocol):
     @property
     def stderr_tail(self) -> str:
         """The last 60 lines of the program's error output, redacted."""
+        ...
+
+    @property
+    def lost_entries(self) -> int:
+        """How many entries of its transcript could not be stored; known once it is closed."""
         ...
 
     def events(self) -> AsyncIterator[AgentEvent]:
@@ -223,7 +237,22 @@ class TranscriptMissing(AgentFailed):
             "has no conversation to go on with",
             cause=FailureCause.CONVERSATION_MISSING,
             stderr_tail=stderr_tail,
-            hint="Start a new run: nothing of this session was kept.",
+            hint="The files are kept. A recovery leg goes on in a new conversation, with a summary "
+            "of what was said.",
+        )
+
+
+class TranscriptDamaged(AgentFailed):
+    """The stored transcript of the session to be resumed has gaps."""
+
+    code = "transcript_damaged"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "has only parts of the conversation to go on with",
+            cause=FailureCause.CONVERSATION_DAMAGED,
+            hint="The files are kept. A recovery leg goes on in a new conversation, with a summary "
+            "of what is left of this one.",
         )
 
 

@@ -16,9 +16,9 @@ from claude_agent_sdk import ClaudeSDKClient
 
 from core.agent.connection import Connection
 from core.agent.conversation import Conversation
+from core.agent.conversation_point import ConversationPoint
 from core.agent.critical import CriticalCalls
 from core.agent.egress.control import EgressControl
-from core.agent.failure import ErrorOutput
 from core.agent.options import build_options, gate_file, has_network, prepare_state, socket_file
 from core.agent.policy import effective_definition
 from core.agent.process.ladder import end_tree
@@ -33,6 +33,7 @@ from core.agent.protocol import (
     NetworkNotIsolated,
     TranscriptStore,
 )
+from core.agent.results.failure import ErrorOutput
 from core.agent.server_check import ServerCheck
 from core.agent.transcript_buffer import TranscriptBuffer
 from core.agent.translate import Translator
@@ -109,10 +110,12 @@ class _Session:
         self._error_output = ErrorOutput(secrets)
         rejections = Rejections(launch.run_id, launch.attempt)
         side_events: deque[AgentEvent] = deque()
+        self.point = ConversationPoint()
         self._transcript_buffer = TranscriptBuffer(
             transcripts,
             session_id=launch.session_id,
             on_entry=partial(_report_answer, on_answer, on_implausible=rejections.add),
+            on_main_entry=self.point.add_entry,
         )
         self.critical = CriticalCalls(launch.critical, gate=gate_file(launch), secrets=secrets)
         self._client = ClaudeSDKClient(
@@ -162,6 +165,7 @@ class _Session:
             ),
             tree=self.tree,
             critical=self.critical,
+            point=self.point,
             egress=self._egress,
             side_events=side_events,
             error_output=self._error_output,
@@ -182,6 +186,10 @@ class _Session:
     @property
     def stderr_tail(self) -> str:
         return self._error_output.tail
+
+    @property
+    def lost_entries(self) -> int:
+        return self._transcript_buffer.lost_entries
 
     async def open(self, limit: timedelta) -> None:
         """Start the program, give it its task, and wait for its first answer."""

@@ -58,6 +58,7 @@ class TranscriptBuffer:
         *,
         session_id: UUID,
         on_entry: Callable[[Mapping[str, Any]], None] = lambda _entry: None,
+        on_main_entry: Callable[[Mapping[str, Any]], None] = lambda _entry: None,
     ) -> None:
         """Store the entries of a session.
 
@@ -65,10 +66,12 @@ class TranscriptBuffer:
             transcripts: Where to store them.
             session_id: The only session whose entries are accepted.
             on_entry: Called with each accepted entry as it arrives.
+            on_main_entry: The same, only with those of the main agent.
         """
         self._transcripts = transcripts
         self._session_id = str(session_id)
         self._on_entry = on_entry
+        self._on_main_entry = on_main_entry
         self._has_logged_rejection = False
         self._queue: deque[tuple[Any, list[Any]]] = deque()
         self._flush_lock = asyncio.Lock()
@@ -76,6 +79,12 @@ class TranscriptBuffer:
         self._is_unreachable = False
         self._pending_loads = 0
         self._stored_at: float | None = None
+        self._lost = 0
+
+    @property
+    def lost_entries(self) -> int:
+        """How many entries could not be stored; known after `flush_all`."""
+        return self._lost
 
     @property
     def is_loading(self) -> bool:
@@ -90,6 +99,8 @@ class TranscriptBuffer:
         self._queue.append((key, accepted))
         for entry in accepted:
             self._on_entry(entry)
+            if key.get("subpath") is None:
+                self._on_main_entry(entry)
         if self._writer is None or self._writer.done():
             self._writer = asyncio.create_task(self._write_loop(), name="write transcript")
 
@@ -196,8 +207,8 @@ class TranscriptBuffer:
         self._writer.cancel()
         await asyncio.wait({self._writer})
 
-    @staticmethod
-    def _log_lost(lost: int) -> None:
+    def _log_lost(self, lost: int) -> None:
+        self._lost = lost
         if lost:
             log.error(
                 "%d entries of a transcript are lost",

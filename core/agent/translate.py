@@ -23,8 +23,8 @@ from claude_agent_sdk import (
 )
 
 from core.agent import program_values as read
-from core.agent.command_outputs import CommandOutputs
 from core.agent.plan import Plan
+from core.agent.results.command_outputs import CommandOutputs
 from core.domain.redact import redact, redact_field
 from core.domain.runs.event import (
     AgentEvent,

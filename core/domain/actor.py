@@ -33,6 +33,7 @@ class Action(StrEnum):
     APPROVE = "approve"
     ACKNOWLEDGE = "acknowledge"
     SUBSCRIBE = "subscribe"
+    CLEAN = "clean"
     ADMINISTER = "administer"
 
 
@@ -100,6 +101,7 @@ REQUIRED_ROLES: Mapping[Action, Role] = MappingProxyType(
         Action.APPROVE: Role.OPERATOR,
         Action.ACKNOWLEDGE: Role.RUNNER,
         Action.SUBSCRIBE: Role.RUNNER,
+        Action.CLEAN: Role.OPERATOR,
         Action.ADMINISTER: Role.ADMIN,
     }
 )
@@ -116,6 +118,7 @@ RUN_DEEDS: Mapping[Action, str] = MappingProxyType(
         Action.APPROVE: "approve this",
         Action.ACKNOWLEDGE: "acknowledge alerts about this",
         Action.SUBSCRIBE: "subscribe channels to this",
+        Action.CLEAN: "remove the workspace of this",
         Action.ADMINISTER: "change this",
     }
 )
@@ -130,6 +133,7 @@ ROLE_DEEDS: Mapping[Action, str] = MappingProxyType(
         Action.APPROVE: "approve tool calls",
         Action.ACKNOWLEDGE: "acknowledge and snooze alerts",
         Action.SUBSCRIBE: "subscribe channels to alerts",
+        Action.CLEAN: "remove workspaces",
         Action.ADMINISTER: "change settings",
     }
 )

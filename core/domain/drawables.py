@@ -71,7 +71,8 @@ class SlackMessage:
         content_hash: The digest of the content last sent; equal content is not sent again.
         version: The version of the drawable for which the message was last sent.
         attempts: How often the message was reset to be posted again.
-        error: Why the message is `GONE`: an error name of Slack, `unsent` or `deleted`.
+        error: Why the message is `GONE`: an error name of Slack, `unsent` or `deleted`; or what is
+            missing in one that is shown.
         drawable_kind: The kind of the drawable.
     """
 

@@ -41,6 +41,7 @@ class FailureCause(StrEnum):
     PROGRAM_CRASHED = "program_crashed"
     PROGRAM_UNREADABLE = "program_unreadable"
     CONVERSATION_MISSING = "conversation_missing"
+    CONVERSATION_DAMAGED = "conversation_damaged"
     ISOLATION_MISSING = "isolation_missing"
     WORKFLOW_MISSING = "workflow_missing"
 

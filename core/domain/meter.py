@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Protocol
 
 from core.domain.kills.termination import Termination
+from core.domain.retention import RetentionKind
 from core.domain.runs.run import Run
 
 
@@ -33,6 +34,10 @@ class Meter(Protocol):
         """All alerts were evaluated, at this time."""
         ...
 
+    def expired_removed(self, kind: RetentionKind, *, rows: int, months: int) -> None:
+        """Rows, and partitions of months, have expired and were removed."""
+        ...
+
 
 class NoMeter:
     """Counts nothing: for commands and tests."""
@@ -47,6 +52,9 @@ class NoMeter:
         """Nothing."""
 
     def alerts_evaluated(self, at: datetime) -> None:
+        """Nothing."""
+
+    def expired_removed(self, kind: RetentionKind, *, rows: int, months: int) -> None:
         """Nothing."""
 
 

@@ -23,6 +23,24 @@ class PageKey:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Excerpt(Generic[ItemT]):
+    """A part of a list that is read in both directions.
+
+    Attributes:
+        first: The place of its first entry; `None` if it is empty.
+        last: The place of its last entry; later entries follow after it.
+        previous: The place before which there are further entries; `None` if there are none.
+        next: The place after which there are further entries; `None` if there are none yet.
+    """
+
+    items: Sequence[ItemT]
+    first: PageKey | None
+    last: PageKey | None
+    previous: PageKey | None
+    next: PageKey | None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Page(Generic[ItemT]):
     """A part of a list, newest first.
 

@@ -9,10 +9,12 @@ from typing import Any
 
 from core.domain.errors import NotFound
 from core.domain.failure_cause import FailureCause
+from core.domain.failures.retry_policy import AutoContinue, RetryPolicy
 from core.domain.isolation import IsolationMode
-from core.domain.network import NetworkPolicy
+from core.domain.reach.network import NetworkPolicy
 
 DEFAULT_MAX_TURNS = 30
+NO_OVERRIDES = RetryPolicy()
 DEFAULT_TIMEOUT = timedelta(minutes=60)
 # Bounds of what a person may request; a larger value is taken for a typing error.
 MAX_TURNS_LIMIT = 1000
@@ -58,6 +60,8 @@ class WorkflowDefinition:
             `signalbox.toml`, and it cannot be less than that.
         network: The hosts that its agents may reach, at most those of `signalbox.toml`; `None` is
             all of them.
+        retry: Which failures are tried again; what it leaves open is as in `signalbox.toml`.
+        auto_continue: Whether the turn limit is followed by further legs; `None` is no.
     """
 
     name: str
@@ -77,6 +81,8 @@ class WorkflowDefinition:
     read_only: bool = False
     isolation: IsolationMode | None = None
     network: NetworkPolicy | None = None
+    retry: RetryPolicy = NO_OVERRIDES
+    auto_continue: AutoContinue | None = None
 
 
 def _with_aliases(name: str, aliases: tuple[str, ...]) -> str:

@@ -20,12 +20,22 @@ from core.domain.errors import Unavailable
 from core.services.alerts.digests import DigestService
 from core.services.alerts.evaluation import AlertEvaluation
 from core.services.alerts.progress import ProgressService
+from core.services.analytics import AnalyticsService
 from core.services.fleet.admission import AdmissionService
+from core.services.fleet.resources import ResourceThinning
+from core.services.fleet.workspaces import WorkspaceService
 from core.services.housekeeping import HousekeepingService
+from core.services.retention.retention import RetentionService
+from core.services.runs.checkpoints import CheckpointExpiry
 
 log = logging.getLogger(__name__)
 
 DELETE_INTERVAL = timedelta(hours=1)
+CLEAN_UP_INTERVAL = timedelta(minutes=10)
+# So much longer than they should be, samples can be kept in full.
+THINNING_INTERVAL = timedelta(minutes=10)
+# Until then who asks for the history of a day that has changed has it computed.
+HISTORY_INTERVAL = timedelta(minutes=1)
 # For so long a card can show an outdated queue position.
 ADMISSION_INTERVAL = timedelta(seconds=2)
 # Without a hint an alert fires so late.
@@ -97,7 +107,11 @@ def alert_jobs(
 
 
 def clock_jobs(
-    housekeeping: HousekeepingService, admission: AdmissionService
+    housekeeping: HousekeepingService,
+    admission: AdmissionService,
+    checkpoints: CheckpointExpiry,
+    workspaces: WorkspaceService,
+    resources: ResourceThinning,
 ) -> tuple[ClockJob, ...]:
     """The jobs that keep the database and the queue in order."""
     return (
@@ -113,7 +127,49 @@ def clock_jobs(
             act=housekeeping.delete_old_alerts,
             is_due_at_start=True,
         ),
+        ClockJob(
+            name="delete old checkpoints",
+            every=DELETE_INTERVAL,
+            act=checkpoints.delete_expired,
+            is_due_at_start=True,
+        ),
+        ClockJob(
+            name="ask for clean-ups of workspaces",
+            every=CLEAN_UP_INTERVAL,
+            act=workspaces.request_clean_ups,
+            is_due_at_start=True,
+        ),
+        ClockJob(
+            name="thin samples of resources",
+            every=THINNING_INTERVAL,
+            act=resources.thin,
+            is_due_at_start=True,
+        ),
         ClockJob(name="admit pending runs", every=ADMISSION_INTERVAL, act=admission.admit_waiting),
+    )
+
+
+def history_jobs(analytics: AnalyticsService, retention: RetentionService) -> tuple[ClockJob, ...]:
+    """The jobs that keep what has happened, for as long as it is to be kept."""
+    return (
+        ClockJob(
+            name="add partitions of coming months",
+            every=DELETE_INTERVAL,
+            act=retention.partitions.add_coming,
+            is_due_at_start=True,
+        ),
+        ClockJob(
+            name="remove what has expired",
+            every=DELETE_INTERVAL,
+            act=retention.delete_expired,
+            is_due_at_start=True,
+        ),
+        ClockJob(
+            name="compute days of the history",
+            every=HISTORY_INTERVAL,
+            act=analytics.compute_changed_days,
+            is_due_at_start=True,
+        ),
     )
 
 

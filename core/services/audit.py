@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from core.domain.actor import Action, Actor
-from core.domain.audit import StoredAuditEntry
+from core.domain.audit import AuditPage, AuditSearch
 from core.services.context import ServiceContext, require_permission
 from core.services.runs.targets import find_run
 from core.store import audit
+from core.store.runs import run_queries
 
 
 @dataclass(frozen=True)
@@ -19,22 +19,21 @@ class AuditService:
     context: ServiceContext
 
     async def page(
-        self, *, by: Actor, before_id: int | None, run: str | None, limit: int
-    ) -> Sequence[StoredAuditEntry]:
-        """Entries with an id below `before_id`, newest first.
-
-        Args:
-            by: The person who asks.
-            before_id: The id of the last entry that is known; `None` begins with the newest.
-            run: Only entries about this run: its id, or a unique prefix of it.
-            limit: The most entries.
+        self, search: AuditSearch, *, by: Actor, before_id: int | None, limit: int
+    ) -> AuditPage:
+        """Entries with an id below `before_id` that match, newest first.
 
         Raises:
-            RunNotFound: If no run has that id.
+            RunNotFound: If no run has the id of the search.
             NotAllowed: If the person is no admin.
             Unavailable: If the database cannot be reached.
         """
         async with self.context.transaction() as session:
             require_permission(by, Action.ADMINISTER)
-            found = None if run is None else (await find_run(session, run, by)).id
-            return await audit.page(session, before_id=before_id, run_id=found, limit=limit)
+            run = search.run
+            run_id = None if run is None else (await find_run(session, run, by)).id
+            found = await audit.page(
+                session, search, run_id=run_id, before_id=before_id, limit=limit
+            )
+            about = {one.entry.run_id for one in found.entries if one.entry.run_id is not None}
+            return replace(found, run_ids=await run_queries.ids_of(session, about))

@@ -15,6 +15,7 @@ from core.domain.actor import (
     RUN_DEEDS,
     Action,
     Actor,
+    Role,
     User,
     is_allowed,
 )
@@ -23,6 +24,7 @@ from core.domain.errors import Forbidden
 from core.domain.runs.run import Run
 from core.store import audit, users
 from core.store.database.engine import Database, translate_errors
+from core.store.runs import tasks
 
 Clock = Callable[[], datetime]
 
@@ -36,18 +38,30 @@ class NotAllowed(Forbidden):
             for the person's own runs, but not for this one.
         owner: The owner of that run, who may do it; `None` if there is none, or until it is known.
         deed: The action in words, to complete "can …".
+        needed: The lowest role that allows the action.
+        about: The task that the run works on; its own, until another one is known.
+        leg: Its number among the runs on that task.
     """
 
     code = "not_allowed"
 
     def __init__(
-        self, actor: Actor, action: Action, run: Run | None, *, user_message: str | None = None
+        self,
+        actor: Actor,
+        action: Action,
+        run: Run | None,
+        *,
+        needed: Role | None = None,
+        user_message: str | None = None,
     ) -> None:
         self.actor = actor
         self.action = action
+        self.needed = REQUIRED_ROLES[action] if needed is None else needed
         self.run = run
         self.is_foreign = run is not None and actor.user_id != run.user_id
         self.owner: User | None = None
+        self.about = "" if run is None else run.task_input
+        self.leg = 1
         self.deed = (RUN_DEEDS if self.is_foreign else ROLE_DEEDS)[action]
         super().__init__(
             f"{actor.name} may not {action} {run.run_id if run else ''}",
@@ -66,9 +80,8 @@ class NotAllowed(Forbidden):
             owner = owner if self.run.user_id is not None else ""
             either = f"{owner} or an operator" if owner else "an operator"
             return f"Only {either} can {self.deed} (`{self.run.run_id}`)."
-        needed = REQUIRED_ROLES[self.action].name.lower()
         return (
-            f"Only people with the role {needed} can {self.deed}; yours is "
+            f"Only people with the role {self.needed.name.lower()} can {self.deed}; yours is "
             f"{self.actor.role.name.lower()}."
         )
 
@@ -105,11 +118,15 @@ class ServiceContext:
             raise
 
     async def _name_owner(self, refusal: NotAllowed) -> None:
-        if not refusal.is_foreign or refusal.run is None or refusal.run.user_id is None:
+        if not refusal.is_foreign or refusal.run is None:
             return
+        owner: User | None = None
         with translate_errors():
             async with self.database.sessions.begin() as session:
-                owner = await users.get(session, refusal.run.user_id)
+                place = await tasks.of_run(session, refusal.run)
+                if refusal.run.user_id is not None:
+                    owner = await users.get(session, refusal.run.user_id)
+        refusal.about, refusal.leg = place.about, place.leg
         if owner is not None:
             refusal.name_owner(owner)
 
@@ -155,7 +172,17 @@ def audit_entry(
     )
 
 
-def require_permission(actor: Actor, action: Action, run: Run | None = None) -> None:
-    """Raise `NotAllowed` unless the person may do this action."""
-    if not is_allowed(actor, action, run):
-        raise NotAllowed(actor, action, run)
+def require_permission(
+    actor: Actor, action: Action, run: Run | None = None, *, least_role: Role = Role.NONE
+) -> None:
+    """Raise `NotAllowed` unless the person may do this action.
+
+    Args:
+        actor: The person or program.
+        action: What they want to do.
+        run: The run that the action is about, if any.
+        least_role: The lowest role that the team's settings allow it to, if that is a higher one.
+    """
+    if not is_allowed(actor, action, run) or actor.role < least_role:
+        needed = max(REQUIRED_ROLES[action], least_role)
+        raise NotAllowed(actor, action, run, needed=needed)

@@ -25,6 +25,7 @@ from core.services.feed import FeedService
 from core.store import changes
 from core.store.database import leadership
 from core.store.database.advisory_locks import AdvisoryLock
+from core.store.database.engine import translate_errors
 from core.store.slack import drawables, slack_health, slack_messages, uncertain_writes
 
 # The poll interval: how long a drawable can stay outdated without a notification.
@@ -50,8 +51,10 @@ class DrawableService:
         self, *, team_id: str, kinds: Collection[str], limit: int = 50
     ) -> list[DrawableId]:
         """At most `limit` outdated drawables of these kinds, the longest untried first."""
-        async with self.context.transaction() as session:
-            return await drawables.outdated(session, team_id=team_id, kinds=kinds, limit=limit)
+        with translate_errors():
+            return await drawables.outdated(
+                self.context.database.reads, team_id=team_id, kinds=kinds, limit=limit
+            )
 
     async def drawable(self, drawable: DrawableId) -> Drawable | None:
         """A drawable with the rows of its messages; `None` if it does not exist.
@@ -59,8 +62,8 @@ class DrawableService:
         A caller that reads the subject after this call gets a state that is at least as new as
         the version returned here.
         """
-        async with self.context.transaction() as session:
-            return await drawables.get(session, drawable)
+        with translate_errors():
+            return await drawables.get(self.context.database.reads, drawable)
 
     async def record_health(self, health: SlackHealth) -> None:
         """Store how far what is shown in a workspace is behind."""
@@ -69,13 +72,15 @@ class DrawableService:
 
     async def save_message(self, message: SlackMessage) -> None:
         """Store the row of a message, before or after a call to Slack."""
-        async with self.context.transaction() as session:
-            await slack_messages.save(session, message)
+        with translate_errors():
+            await slack_messages.save(self.context.database.reads, message)
 
     async def record_drawn(self, drawable: DrawableId, *, version: int, is_live: bool) -> None:
         """Record the version that is completely shown, and whether the drawable is live."""
-        async with self.context.transaction() as session:
-            await drawables.record_drawn(session, drawable, version=version, is_live=is_live)
+        with translate_errors():
+            await drawables.record_drawn(
+                self.context.database.reads, drawable, version=version, is_live=is_live
+            )
 
     async def request(self, wanted: DrawableRequest) -> None:
         """Request a drawing; idempotent."""
@@ -92,9 +97,12 @@ class DrawableService:
 
     async def raise_active(self, *, team_id: str, kinds: Collection[str]) -> None:
         """Mark the active drawables with a time limit as outdated: their rows may have changed."""
-        async with self.context.transaction() as session:
+        with translate_errors():
             await drawables.raise_active(
-                session, team_id=team_id, kinds=kinds, now=self.context.clock()
+                self.context.database.reads,
+                team_id=team_id,
+                kinds=kinds,
+                now=self.context.clock(),
             )
 
     async def uncertain_writes(self, *, team_id: str) -> list[UncertainWrite]:

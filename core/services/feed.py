@@ -21,6 +21,7 @@ from core.domain.feed import Change, ChangeKind, Position, Reset, ResetReason
 from core.services.context import ServiceContext
 from core.store import changes
 from core.store.changes import FeedBounds
+from core.store.database.engine import translate_errors
 from core.store.database.listen import ChangeListener, listen
 
 log = logging.getLogger(__name__)
@@ -253,9 +254,9 @@ class FeedService:
         if reason is not None:
             subscription.reset(until, reason)
             return
-        async with self.context.transaction() as session:
+        with translate_errors():
             page = await changes.read_after(
-                session,
+                self.context.database.reads,
                 after,
                 limit=self.max_queued + 1,
                 kinds=subscription.kinds,
@@ -276,8 +277,8 @@ class FeedService:
             The new position, and whether committed changes wait for an older transaction.
         """
         while True:
-            async with self.context.transaction() as session:
-                page = await changes.read_after(session, position, limit=_PAGE)
+            with translate_errors():
+                page = await changes.read_after(self.context.database.reads, position, limit=_PAGE)
             for change in page.changes:
                 for subscription in self._subscriptions:
                     subscription.put(change)

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import asdict, dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
+from typing import Protocol
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from core.domain.retention import DEFAULT_RETENTION, RetentionPolicy
 from core.queue import jobs
 from core.services.context import ServiceContext
 from core.services.feed import RETENTION as FEED_RETENTION
-from core.store import changes
+from core.store import changes, sign_ins
 from core.store.alerts import episodes, expired
 from core.store.database import leadership
 from core.store.database.advisory_locks import AdvisoryLock
-from core.store.fleet import worker_messages, workers
+from core.store.fleet import home_disks, worker_messages, workers, workspaces
 from core.store.slack import deliveries
 
 log = logging.getLogger(__name__)
@@ -30,14 +31,23 @@ JOB_RETENTION = timedelta(days=7)
 WORKER_RETENTION = timedelta(days=7)
 # Workers read their messages within seconds; later they only help to investigate a kill.
 MESSAGE_RETENTION = timedelta(days=1)
+# Long enough to see later which browsers were signed in.
+SIGN_IN_RETENTION = timedelta(days=30)
+# Rows of workspaces that are gone, and of disks that no worker has any more.
+WORKSPACE_RETENTION = timedelta(days=30)
 
-
-ALERT_RETENTION = timedelta(days=90)
-DIGEST_RETENTION = timedelta(days=365)
 # The trends look back eight weeks; a year later one can still compare with the year before.
 RUN_DAY_RETENTION = timedelta(days=400)
 # So many rows are deleted in one transaction, which takes milliseconds.
 _BATCH = 500
+
+
+class DeleteBatch(Protocol):
+    """Deletes a limited number of rows that are older than a time, and returns how many."""
+
+    async def __call__(self, session: AsyncSession, *, before: datetime, limit: int) -> int:
+        """Delete some."""
+        ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +69,9 @@ class DeletedCounts:
     workers: int = 0
     worker_messages: int = 0
     changes: int = 0
+    workspaces: int = 0
+    home_disks: int = 0
+    sign_ins: int = 0
 
 
 @dataclass(frozen=True)
@@ -67,10 +80,12 @@ class HousekeepingService:
 
     Attributes:
         batch: How many rows about alerts one transaction deletes at most.
+        retention: How long alerts and digests are kept.
     """
 
     context: ServiceContext
     batch: int = _BATCH
+    retention: RetentionPolicy = DEFAULT_RETENTION
 
     async def delete_expired(self) -> DeletedCounts:
         """Delete all rows that have expired.
@@ -90,6 +105,11 @@ class HousekeepingService:
                     session, before=now - MESSAGE_RETENTION
                 ),
                 changes=await changes.delete_older(session, age=FEED_RETENTION),
+                workspaces=await workspaces.delete_gone(session, before=now - WORKSPACE_RETENTION),
+                home_disks=await home_disks.delete_unreported(
+                    session, before=now - WORKSPACE_RETENTION
+                ),
+                sign_ins=await sign_ins.delete_old(session, now=now, keep=SIGN_IN_RETENTION),
             )
         if deleted.deliveries or deleted.jobs:
             log.info(
@@ -107,19 +127,10 @@ class HousekeepingService:
             Unavailable: If the database cannot be reached.
         """
         now = self.context.clock()
-        old = now - ALERT_RETENTION
         deleted = DeletedAlertCounts(
-            alerts=await self._delete(
-                lambda session: episodes.delete_ended(session, before=old, limit=self.batch)
-            ),
-            groups=await self._delete(
-                lambda session: expired.delete_empty_groups(session, before=old, limit=self.batch)
-            ),
-            digests=await self._delete(
-                lambda session: expired.delete_digests(
-                    session, before=now - DIGEST_RETENTION, limit=self.batch
-                )
-            ),
+            alerts=await self._delete_old(now, self.retention.alerts, episodes.delete_ended),
+            groups=await self._delete_old(now, self.retention.alerts, expired.delete_empty_groups),
+            digests=await self._delete_old(now, self.retention.digests, expired.delete_digests),
             run_days=await self._delete_days((now - RUN_DAY_RETENTION).date()),
         )
         if any(asdict(deleted).values()):
@@ -131,12 +142,16 @@ class HousekeepingService:
             )
         return deleted
 
-    async def _delete(self, batch: Callable[[AsyncSession], Awaitable[int]]) -> int:
+    async def _delete_old(
+        self, now: datetime, length: timedelta | None, delete: DeleteBatch
+    ) -> int:
         """Delete batches, each in a transaction of its own, until one is not full."""
+        if length is None:
+            return 0
         total = 0
         while True:
             async with self.context.transaction() as session:
-                deleted = await batch(session)
+                deleted = await delete(session, before=now - length, limit=self.batch)
             total += deleted
             if deleted < self.batch:
                 return total

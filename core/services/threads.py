@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from core.domain.runs.errors import RunNotFound
 from core.domain.runs.request import RunFilter
-from core.domain.runs.snapshot import CardPlace, PersonalRuns, Thread
+from core.domain.runs.snapshot import CardPlace, PersonalRuns, RunSnapshot, Thread
 from core.services.context import ServiceContext
 from core.services.runs import snapshots
+from core.services.runs.snapshots import NOTICE_KINDS
 from core.store import users
-from core.store.runs import run_queries
+from core.store.database.engine import translate_errors
+from core.store.runs import run_queries, thread_read
 from core.store.slack import slack_messages
 
 # The length of each list on a person's Home tab.
@@ -26,16 +28,18 @@ class ThreadService:
 
     async def thread(self, thread_key: str) -> Thread | None:
         """A thread with its legs; `None` if it does not exist or has no place in Slack."""
+        with translate_errors():
+            found = await thread_read.read(
+                self.context.database.reads,
+                thread_key,
+                kinds=NOTICE_KINDS,
+                limit=snapshots.MAX_NOTICES,
+            )
+        if not any(leg.has_more for leg in found):
+            return _thread(thread_key, snapshots.of_legs(found))
         async with self.context.transaction() as session:
             legs = await run_queries.of_thread(session, thread_key)
-            if not legs or legs[0].slack_channel_id is None or legs[0].slack_team_id is None:
-                return None
-            return Thread(
-                thread_key=thread_key,
-                team_id=legs[0].slack_team_id,
-                channel_id=legs[0].slack_channel_id,
-                legs=tuple(await snapshots.of_session_runs(session, legs)),
-            )
+            return _thread(thread_key, await snapshots.of_session_runs(session, legs))
 
     async def thread_up_to(self, run_id: str) -> Thread | None:
         """The thread of a run, without later legs; `None` as for `thread`."""
@@ -65,8 +69,10 @@ class ThreadService:
 
         Their last run has ended, or is being killed, or waits for a person.
         """
-        async with self.context.transaction() as session:
-            undisturbed = await run_queries.threads_with_undisturbed_run(session, thread_keys)
+        with translate_errors():
+            undisturbed = await thread_read.undisturbed(
+                self.context.database.reads, list(thread_keys)
+            )
         return frozenset(thread_keys) - undisturbed
 
     async def cards(self, run_ids: Collection[str]) -> Mapping[str, CardPlace]:
@@ -95,3 +101,16 @@ class ThreadService:
             )
             found = await snapshots.of_listed_runs(session, [*mine, *live])
         return PersonalRuns(mine=tuple(found[: len(mine)]), live=tuple(found[len(mine) :]))
+
+
+def _thread(thread_key: str, legs: Sequence[RunSnapshot]) -> Thread | None:
+    """A thread; `None` if it has no runs or no place in Slack."""
+    first = legs[0].run if legs else None
+    if first is None or first.slack_channel_id is None or first.slack_team_id is None:
+        return None
+    return Thread(
+        thread_key=thread_key,
+        team_id=first.slack_team_id,
+        channel_id=first.slack_channel_id,
+        legs=tuple(legs),
+    )

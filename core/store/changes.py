@@ -16,6 +16,7 @@ from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from core.domain.feed import Change, ChangeKind, Position
+from core.store.database.direct import DirectReads
 
 # The NOTIFY channel that gets a notification at the commit of every change.
 CHANNEL = "signalbox_changes"
@@ -38,18 +39,18 @@ _BOUNDS = text("""
 """)
 # Rows of a restored dump can have transaction ids that this cluster has not reached yet: they are
 # left out.
-_READ = text("""
+READ = """
     SELECT transaction::text, number, at, kind, subject, what,
         transaction < pg_snapshot_xmin(pg_current_snapshot()) AS is_settled
     FROM changes
-    WHERE (transaction, number) > (CAST(CAST(:transaction AS text) AS xid8), :number)
+    WHERE (transaction, number) > ($1::text::xid8, $2)
         AND transaction < pg_snapshot_xmax(pg_current_snapshot())
-        AND (CAST(:kinds AS text[]) IS NULL OR kind = ANY(CAST(:kinds AS text[])))
-        AND (CAST(:subjects AS text[]) IS NULL OR subject = ANY(CAST(:subjects AS text[])))
+        AND ($3::text[] IS NULL OR kind = ANY($3::text[]))
+        AND ($4::text[] IS NULL OR subject = ANY($4::text[]))
     -- Qualified: a bare `transaction` is the text above, of which "100" comes before "99".
     ORDER BY changes.transaction, changes.number
-    LIMIT :limit
-""")
+    LIMIT $5
+"""
 # The newest expired row stays: it marks the position up to which the others were deleted.
 _DELETE = text("""
     DELETE FROM changes
@@ -114,7 +115,7 @@ async def bounds(session: AsyncSession, *, retention: timedelta) -> FeedBounds:
 
 
 async def read_after(
-    session: AsyncSession,
+    reads: DirectReads,
     position: Position,
     *,
     limit: int,
@@ -124,35 +125,35 @@ async def read_after(
     """The next settled changes after a position, in the order of the feed.
 
     Args:
-        session: An open database session.
+        reads: Of the database.
         position: The position to read after.
         limit: The largest number of changes to read.
         kinds: Only these kinds; `None` means all.
         subjects: Only these subjects; `None` means all.
     """
-    rows = await session.execute(
-        _READ,
-        {
-            "transaction": str(position.transaction),
-            "number": position.number,
-            "kinds": None if kinds is None else sorted(kinds),
-            "subjects": None if subjects is None else sorted(subjects),
-            "limit": limit,
-        },
+    rows = await reads.fetch(
+        READ,
+        str(position.transaction),
+        position.number,
+        None if kinds is None else sorted(kinds),
+        None if subjects is None else sorted(subjects),
+        limit,
     )
     changes: list[Change] = []
     for row in rows:
-        if not row.is_settled:
+        if not row["is_settled"]:
             return FeedPage(changes=changes, has_unsettled=True)
         changes.append(
             Change(
                 position=Position(
-                    epoch=position.epoch, transaction=int(row.transaction), number=row.number
+                    epoch=position.epoch,
+                    transaction=int(row["transaction"]),
+                    number=row["number"],
                 ),
-                at=row.at,
-                kind=ChangeKind(row.kind),
-                subject=row.subject,
-                what=row.what,
+                at=row["at"],
+                kind=ChangeKind(row["kind"]),
+                subject=row["subject"],
+                what=row["what"],
             )
         )
     return FeedPage(changes=changes, has_unsettled=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from collections.abc import Collection, Sequence
 from uuid import UUID
@@ -13,6 +14,7 @@ from sqlalchemy.orm import aliased
 from core.domain.runs.event import EventKind, EventRecord
 from core.store.tables.events import EventRow
 from core.store.tables.runs import RunRow
+from core.store.tables.types import to_json
 
 
 async def append(
@@ -26,10 +28,15 @@ async def append(
     The row of the run stays locked until the transaction ends.  So the events of a run are
     committed in the order of their ids, and a reader that goes on after the highest id that it
     has seen misses none.
+
+    Events that may be stored already (`EventRecord.may_be_stored`) are added only if they are not.
     """
     if not records:
         return
     await session.execute(select(RunRow.id).where(RunRow.id == run).with_for_update(key_share=True))
+    missing = await _without_stored(session, run, attempt, records)
+    if not missing:
+        return
     await session.execute(
         insert(EventRow),
         [
@@ -40,9 +47,35 @@ async def append(
                 "at": record.at,
                 "data": dict(record.data),
             }
-            for record in records
+            for record in missing
         ],
     )
+
+
+async def _without_stored(
+    session: AsyncSession, run: UUID, attempt: int, records: Sequence[EventRecord]
+) -> list[EventRecord]:
+    """Leave out the events that an earlier write has stored, of those for which that is open.
+
+    That write has held the lock on the run's row, so it has ended.
+    """
+    unsure = [record.at for record in records if record.may_be_stored]
+    if not unsure:
+        return list(records)
+    rows = await session.execute(
+        select(EventRow.kind, EventRow.at, EventRow.data).where(
+            EventRow.run_id == run, EventRow.attempt == attempt, EventRow.at >= min(unsure)
+        )
+    )
+    stored = [(row.kind, row.at, row.data) for row in rows]
+    missing = []
+    for record in records:
+        key = (record.kind, record.at, json.loads(to_json(dict(record.data))))
+        if record.may_be_stored and key in stored:
+            stored.remove(key)
+        else:
+            missing.append(record)
+    return missing
 
 
 async def of_run(

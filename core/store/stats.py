@@ -8,13 +8,15 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, RowMapping, bindparam, func, select, text
+from sqlalchemy import ColumnElement, Row, RowMapping, bindparam, func, or_, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from core.domain.kills.termination import Phase
 from core.domain.runs.outcome import Outcome
-from core.domain.runs.run import CostSource, RunStatus, StopReason
+from core.domain.runs.run import RunStatus, StopReason
 from core.domain.runs.stats import KillStats, Quantiles, RunStats, Spend
+from core.domain.sessions.ledger import EntrySource
+from core.store.tables.attempts import LedgerRow
 from core.store.tables.runs import RunRow
 from core.store.tables.terminations import TerminationRow
 
@@ -50,27 +52,52 @@ async def run_stats(session: AsyncSession, *, since: datetime, until: datetime) 
 
 
 async def totals_of_runs(session: AsyncSession, *conditions: ColumnElement[bool]) -> RunStats:
-    """Compute statistics of the runs that fulfil all conditions."""
-    reported = RunRow.cost_source == CostSource.REPORTED
-    # A cost without a source counts as estimated.
-    estimated = RunRow.cost_source.is_distinct_from(CostSource.REPORTED)
-    is_known = RunRow.cost_estimate.is_not(None)
+    """Compute statistics of the runs that fulfil all conditions; their cost is the ledger's."""
     rows = await session.execute(
         select(
             RunRow.status,
             RunRow.stop_reason,
             func.count().label("runs"),
             func.count().filter(RunRow.outcome == Outcome.ATTENTION).label("attention"),
-            _sum(is_known & reported).label("reported_usd"),
-            func.count().filter(is_known & reported).label("reported_runs"),
-            _sum(is_known & estimated).label("estimated_usd"),
-            func.count().filter(is_known & estimated).label("estimated_runs"),
-            func.count().filter(~is_known, RunRow.started_at.is_not(None)).label("unknown_runs"),
+            func.count().filter(RunRow.started_at.is_not(None)).label("begun"),
         )
         .where(*conditions)
         .group_by(RunRow.status, RunRow.stop_reason)
     )
-    return _aggregate(list(rows.mappings()))
+    return _aggregate(list(rows.mappings()), await _spend(session, *conditions))
+
+
+async def _spend(session: AsyncSession, *conditions: ColumnElement[bool]) -> Spend:
+    """What the agent processes of these runs cost; what is unknown is left to the caller."""
+    reported = LedgerRow.source == EntrySource.REPORTED.value
+    estimated = LedgerRow.source == EntrySource.ESTIMATED.value
+    runs = (
+        select(
+            func.coalesce(func.sum(LedgerRow.cost_usd).filter(reported), 0).label("reported_usd"),
+            func.coalesce(func.sum(LedgerRow.cost_usd).filter(estimated), 0).label("estimated_usd"),
+            func.bool_or(estimated).label("is_estimated"),
+        )
+        .join(RunRow, RunRow.id == LedgerRow.run_id)
+        .where(*conditions, or_(reported, estimated))
+        .group_by(LedgerRow.run_id)
+        .subquery()
+    )
+    row = (
+        await session.execute(
+            select(
+                func.coalesce(func.sum(runs.c.reported_usd), 0).label("reported_usd"),
+                func.count().filter(~runs.c.is_estimated).label("reported_runs"),
+                func.coalesce(func.sum(runs.c.estimated_usd), 0).label("estimated_usd"),
+                func.count().filter(runs.c.is_estimated).label("estimated_runs"),
+            ).select_from(runs)
+        )
+    ).one()
+    return Spend(
+        reported_usd=Decimal(row.reported_usd),
+        reported_runs=row.reported_runs,
+        estimated_usd=Decimal(row.estimated_usd),
+        estimated_runs=row.estimated_runs,
+    )
 
 
 async def kill_stats(session: AsyncSession, *, since: datetime, until: datetime) -> KillStats:
@@ -138,7 +165,7 @@ def _quantiles(row: Row[Any]) -> Quantiles | None:
     return Quantiles(count=row.measured, p50=row.p50, p95=row.p95, p99=row.p99)
 
 
-def _aggregate(groups: Sequence[RowMapping]) -> RunStats:
+def _aggregate(groups: Sequence[RowMapping], known: Spend) -> RunStats:
     by_status: dict[RunStatus, int] = {}
     by_reason: dict[StopReason, int] = {}
     for group in groups:
@@ -147,6 +174,7 @@ def _aggregate(groups: Sequence[RowMapping]) -> RunStats:
         if group["stop_reason"] is not None:
             reason = StopReason(group["stop_reason"])
             by_reason[reason] = by_reason.get(reason, 0) + group["runs"]
+    begun = sum(group["begun"] for group in groups)
     return RunStats(
         attention=sum(group["attention"] for group in groups),
         by_status={status: by_status[status] for status in RunStatus if status in by_status},
@@ -154,15 +182,5 @@ def _aggregate(groups: Sequence[RowMapping]) -> RunStats:
             reason: by_reason[reason]
             for reason in sorted(by_reason, key=lambda reason: (-by_reason[reason], reason))
         },
-        spend=Spend(
-            reported_usd=sum((group["reported_usd"] for group in groups), Decimal(0)),
-            reported_runs=sum(group["reported_runs"] for group in groups),
-            estimated_usd=sum((group["estimated_usd"] for group in groups), Decimal(0)),
-            estimated_runs=sum(group["estimated_runs"] for group in groups),
-            unknown_runs=sum(group["unknown_runs"] for group in groups),
-        ),
+        spend=replace(known, unknown_runs=begun - known.reported_runs - known.estimated_runs),
     )
-
-
-def _sum(condition: ColumnElement[bool]) -> ColumnElement[Decimal]:
-    return func.coalesce(func.sum(RunRow.cost_estimate).filter(condition), 0)

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from datetime import datetime
 from uuid import UUID, uuid4
 
-from sqlalchemy import select
+from sqlalchemy import func, or_, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -62,6 +62,12 @@ async def by_ids(session: AsyncSession, user_ids: Collection[UUID]) -> dict[UUID
         return {}
     rows = await session.scalars(select(UserRow).where(UserRow.id.in_(list(user_ids))))
     return {row.id: row.to_user() for row in rows}
+
+
+async def ids_of_name(session: AsyncSession, name: str, *, limit: int) -> list[UUID]:
+    """The people with a name, in any capitals, or with a Slack id, at most `limit`."""
+    is_named = or_(func.lower(UserRow.name) == name.lower(), UserRow.slack_user_id == name.upper())
+    return list(await session.scalars(select(UserRow.id).where(is_named).limit(limit)))
 
 
 async def find_by_slack_id(session: AsyncSession, *, team_id: str, user_id: str) -> User | None:

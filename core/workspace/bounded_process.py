@@ -13,7 +13,15 @@ _MAX_STDERR_BYTES = 65_536
 
 
 class TooMuchOutput(Exception):
-    """A process printed more than allowed."""
+    """A process printed more than allowed.
+
+    Attributes:
+        printed: What it printed until then.
+    """
+
+    def __init__(self, printed: bytes = b"") -> None:
+        super().__init__("printed too much")
+        self.printed = printed
 
 
 def communicate(
@@ -67,7 +75,7 @@ def communicate(
                     selector.unregister(key.fd)
                     pipes[key.fd].close()
             if len(printed) > max_bytes:
-                raise TooMuchOutput
+                raise TooMuchOutput(bytes(printed))
             del complaints[:-_MAX_STDERR_BYTES]
     process.wait(max(0, deadline - time.monotonic()))
     return bytes(printed), bytes(complaints)

@@ -131,6 +131,7 @@ class Git:
         stdin: bytes = b"",
         accept: Collection[int] = (0,),
         secrets: Sequence[str] = (),
+        first_bytes: int | None = None,
     ) -> bytes:
         """Run one command and return its standard output.
 
@@ -143,6 +144,7 @@ class Git:
             stdin: The standard input.
             accept: Exit codes that are not errors.
             secrets: Texts to redact from the error output.
+            first_bytes: How much of the output is wanted; the command is ended if it prints more.
 
         Raises:
             GitFailed: If it exits with another code, takes too long, or `stop` was called.
@@ -168,13 +170,16 @@ class Git:
         process: subprocess.Popen[bytes] | None = handle.proc
         if process is None:
             raise GitFailed(subcommand, None, "did not start")
+        most = _MAX_OUTPUT_BYTES if first_bytes is None else first_bytes
         try:
-            out, err = communicate(process, stdin, limit=self.timeout, max_bytes=_MAX_OUTPUT_BYTES)
+            out, err = communicate(process, stdin, limit=self.timeout, max_bytes=most)
         except subprocess.TimeoutExpired as error:
             _end_process(process)
             raise GitFailed(subcommand, None, "took too long") from error
         except TooMuchOutput as error:
             _end_process(process)
+            if first_bytes is not None:
+                return error.printed[:first_bytes]
             raise GitFailed(subcommand, None, "printed too much") from error
         finally:
             with self._lock:

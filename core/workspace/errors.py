@@ -46,6 +46,33 @@ class DamagedRepository(WorkspaceError):
         self.workspace_id = workspace_id
 
 
+class WorkspaceBusy(WorkspaceError):
+    """A run works in the workspace, or it is being removed."""
+
+    code = "workspace_busy"
+
+    def __init__(self, workspace_id: str) -> None:
+        super().__init__(
+            f"workspace {workspace_id} is in use",
+            user_message=f"Workspace `{workspace_id}` is in use. Try again in a few minutes.",
+        )
+        self.workspace_id = workspace_id
+
+
+class NoDiskRoom(WorkspaceError):
+    """The disk of the worker, or the quota of its home, has no room for a run."""
+
+    code = "no_disk_room"
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(
+            f"no room on the disk: {detail}",
+            user_message=f"The worker has no room for this run: {detail}. Free some space there, "
+            "then start or continue the run again.",
+            cause=FailureCause.DISK_FULL,
+        )
+
+
 class UnreachableRepository(WorkspaceError):
     """The repository does not exist, is not a git repository, or cannot be read from here."""
 

@@ -70,7 +70,7 @@ class WorkspaceFolders:
 
     def unused_id(self, workspace_id: str) -> str:
         """Return a similar id that no workspace here has."""
-        stem = re.sub(r"-\d+$", "", workspace_id)[:58]
+        stem = _stem(workspace_id)[:58]
         numbered = (f"{stem}-{number}" for number in count(2))
         return next(name for name in numbered if not self.path_of(name).exists())
 
@@ -87,6 +87,22 @@ class WorkspaceFolders:
             record.with_suffix(".lock"), timeout=git.timeout, is_cancelled=lambda: git.is_stopped
         ):
             yield
+
+    def use_lock(self, workspace_id: str) -> Path:
+        """The file that is locked while a run works in a session's workspace, or it is removed.
+
+        The copies of one session (`ws_…-2`) share it.  Blocking.
+        """
+        self.require_valid(workspace_id)
+        folder = record_path(self.root, workspace_id).parent
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return folder / f"{_stem(workspace_id)}.use"
+
+    def all_ids(self) -> list[str]:
+        """The ids of the workspaces on this disk.  Blocking."""
+        folder = self.root / "workspaces"
+        names = [one.name for one in folder.iterdir()] if folder.is_dir() else []
+        return sorted(name for name in names if _ID.fullmatch(name))
 
     def write_record(self, workspace_id: str, base: str | None, source: Source | None) -> None:
         """Record what a workspace's repository cannot tell.  Blocking."""
@@ -105,3 +121,8 @@ class WorkspaceFolders:
             base_commit=record.base_commit,
             repo=record.repo,
         )
+
+
+def _stem(workspace_id: str) -> str:
+    """The id without the number of a copy."""
+    return re.sub(r"-\d+$", "", workspace_id)

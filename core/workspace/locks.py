@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import fcntl
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from datetime import timedelta
 from pathlib import Path
 
-from core.workspace.errors import WorkspaceError
+from core.workspace.errors import WorkspaceBusy, WorkspaceError
 
 _POLL_SECONDS = 0.02
 
@@ -48,6 +49,33 @@ def file_lock(
                         "few minutes.",
                     ) from None
                 time.sleep(_POLL_SECONDS)
+        # Closing the file releases the lock.
+        yield
+
+
+@asynccontextmanager
+async def use_lock(path: Path, *, timeout: timedelta, is_shared: bool) -> AsyncIterator[None]:
+    """Hold a lock like `file_lock`, for as long as a run takes; cancelling ends the wait.
+
+    Args:
+        path: The lock file; created if it does not exist, and never removed.
+        timeout: How long to wait for other holders; zero tries once.
+        is_shared: Whether other shared holders are allowed at the same time.
+
+    Raises:
+        WorkspaceBusy: If the lock stays taken.
+    """
+    kind = fcntl.LOCK_SH if is_shared else fcntl.LOCK_EX
+    deadline = time.monotonic() + timeout.total_seconds()
+    with path.open("a") as file:
+        while True:
+            try:
+                fcntl.flock(file, kind | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() >= deadline:
+                    raise WorkspaceBusy(path.stem) from None
+            await asyncio.sleep(_POLL_SECONDS)
         # Closing the file releases the lock.
         yield
 

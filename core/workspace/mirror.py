@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
-from core.domain.repositories import RepositoryPolicy
+from core.domain.reach.repositories import RepositoryPolicy
 from core.workspace.command import Git
 from core.workspace.errors import GitFailed, to_unreachable
 from core.workspace.locks import file_lock
@@ -20,6 +20,8 @@ from core.workspace.repositories.contact import Contact
 from core.workspace.repositories.redirects import list_refs
 from core.workspace.source import Source
 
+# The folder of all mirrors in a home.
+MIRRORS_FOLDER = "mirrors"
 HEADS = "refs/heads/"
 # The mirror's reference for a remote HEAD that is on no branch.
 DETACHED_REF = "refs/signalbox/detached"
@@ -98,12 +100,12 @@ def current_mirror(
     """
     requested_at = time.time()
     root.mkdir(mode=0o700, parents=True, exist_ok=True)
-    mirror = root / _directory_name(source.display_url)
-    lock = mirror.with_suffix(".lock")
+    mirror = root / mirror_name(source)
+    lock = lock_of(mirror)
     git.awaited_folder = mirror
     with file_lock(lock, timeout=lock_timeout, is_cancelled=lambda: git.is_stopped):
         git.awaited_folder = None
-        if _fetched_at(mirror) < requested_at or not _has_all_tips(mirror, git, advertised):
+        if fetched_at(mirror) < requested_at or not _has_all_tips(mirror, git, advertised):
             _refresh(git, source.display_url, advertised, mirror)
     git.awaited_folder = mirror
     # A shared lock: others may clone meanwhile, but nobody may fetch or repack.
@@ -161,7 +163,8 @@ def _create(git: Git, advertised: Advertised, mirror: Path) -> None:
     fresh.rename(mirror)
 
 
-def _fetched_at(mirror: Path) -> float:
+def fetched_at(mirror: Path) -> float:
+    """When the newest fetch began, in seconds since 1970; 0 if none has ended."""
     try:
         return float((mirror / "fetched-at").read_text())
     except (FileNotFoundError, ValueError):
@@ -182,8 +185,14 @@ def _has_all_tips(mirror: Path, git: Git, advertised: Advertised) -> bool:
     return b"missing" not in answers
 
 
-def _directory_name(display_url: str) -> str:
+def lock_of(mirror: Path) -> Path:
+    """The lock file of a mirror: exclusive to change it, shared to read it."""
+    return mirror.with_suffix(".lock")
+
+
+def mirror_name(source: Source) -> str:
     """Return a directory name that a person recognises; a hash makes it unique."""
+    display_url = source.display_url
     digest = hashlib.sha256(display_url.encode(errors="surrogateescape")).hexdigest()[:16]
     last = re.sub(
         r"[^A-Za-z0-9_-]+", "-", display_url.rstrip("/").removesuffix(".git").split("/")[-1]

@@ -10,9 +10,9 @@ from pathlib import Path
 from types import MappingProxyType
 from urllib.parse import SplitResult, quote, unquote, urlsplit
 
-from core.domain.addresses import canonical_host
 from core.domain.errors import BadRequest
-from core.domain.repositories import Remote, RepositoryPolicy
+from core.domain.reach.addresses import canonical_host
+from core.domain.reach.repositories import Remote, RepositoryPolicy
 
 _MAX_CHARS = 2_000
 _ACCEPTED_FORMS = (

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from core.domain.repositories import DEFAULT_POLICY, RepositoryNotAllowed, RepositoryPolicy
-from core.domain.runs.carried_work import Bundle
-from core.domain.runs.diff import DiffStat, StartState
+from core.domain.reach.repositories import DEFAULT_POLICY, RepositoryNotAllowed, RepositoryPolicy
+from core.domain.runs.work.carried_work import Bundle
+from core.domain.runs.work.diff import DiffStat, StartState
+from core.workspace.checkpoints.workspace_checkpoints import WorkspaceCheckpoints
 from core.workspace.command import Confine, Git
 from core.workspace.creation import Creation, Restored
 from core.workspace.errors import MissingBranch, UnreachableRepository, WorkspaceError
 from core.workspace.folders import Workspace, WorkspaceFolders
-from core.workspace.locks import remove_stale_locks
+from core.workspace.locks import remove_stale_locks, use_lock
+from core.workspace.repositories.commits import has_commit
 from core.workspace.scratch import Scratch
 from core.workspace.settings import git_environment
 from core.workspace.source import BadRepository, BranchWithoutRepository, parse_source
@@ -50,6 +53,10 @@ class Workspaces:
             process may never be removed.
         confine: Confines git commands in a workspace, see `Git`.
         policy: Which repositories may be cloned; by default those on hosts with public addresses.
+
+    Attributes:
+        folders: Where they are.
+        git: Runs git for them.
     """
 
     def __init__(
@@ -65,14 +72,16 @@ class Workspaces:
         self.root = root.expanduser().absolute()
         self.policy = policy
         self._scratch = scratch
-        self._folders = WorkspaceFolders(self.root)
-        self._git = WorkerGit(
+        self._git_timeout = git_timeout
+        self.folders = WorkspaceFolders(self.root)
+        self.git = WorkerGit(
             self.root,
             timeout=git_timeout,
             environment=git_environment() if environment is None else environment,
             scratch=scratch,
             confine=confine,
         )
+        self.checkpoints = WorkspaceCheckpoints(self.git, self.folders, self._creation)
 
     def require_allowed(self, source: str | None) -> None:
         """Check that the repository may be used here, as far as its address tells.
@@ -94,7 +103,22 @@ class Workspaces:
             MissingBranch: If it has no such branch.
         """
         parsed = parse_source(source)
-        await self._git.run(lambda git: self._creation(git).check_branch(parsed, branch))
+        await self.git.run(lambda git: self._creation(git).check_branch(parsed, branch))
+
+    async def has_commit(self, source: str, commit: str) -> bool:
+        """Return whether a repository has a commit, asking it.
+
+        Raises:
+            BadRepository: If `source` is not an address of a supported form.
+            RepositoryNotAllowed: If it may not be cloned.
+            UnreachableRepository: If the repository cannot be read.
+        """
+        parsed = parse_source(source)
+        return await self.git.run(
+            lambda git: has_commit(
+                git, parsed, commit, policy=self.policy, root=self.root, scratch=self._scratch
+            )
+        )
 
     async def prepare(
         self,
@@ -116,11 +140,11 @@ class Workspaces:
             RepositoryNotAllowed: If it may not be cloned.
             WorkspaceError: If it cannot be created.
         """
-        self._folders.require_valid(workspace_id)
+        self.folders.require_valid(workspace_id)
         if source is None and branch is not None:
             raise BranchWithoutRepository(branch)
         parsed = None if source is None else parse_source(source)
-        return await self._git.run(
+        return await self.git.run(
             lambda git: self._creation(git).prepare(
                 workspace_id, source=parsed, branch=branch, run_branch=run_branch
             ),
@@ -147,9 +171,9 @@ class Workspaces:
             UnusableBundle: If the bundle is damaged, or does not fit the repository.
             WorkspaceError: If it cannot be created.
         """
-        self._folders.require_valid(workspace_id)
+        self.folders.require_valid(workspace_id)
         parsed = None if source is None else parse_source(source)
-        return await self._git.run(
+        return await self.git.run(
             lambda git: self._creation(git).restore(workspace_id, source=parsed, bundle=bundle),
             watch=watch,
         )
@@ -163,24 +187,54 @@ class Workspaces:
             DamagedRepository: If the folder is here without a usable repository.  `prepare` and
                 `restore` leave it as it is, and create another workspace beside it.
         """
-        path = self._folders.path_of(workspace_id)
+        path = self.folders.path_of(workspace_id)
 
         def find(git: Git) -> Workspace | None:
-            if not self._folders.is_taken(workspace_id):
+            if not self.folders.is_taken(workspace_id):
                 return None
             remove_stale_locks(path / ".git")
             worktree.require_usable(git, path)
-            return self._folders.describe(git, workspace_id)
+            return self.folders.describe(git, workspace_id)
 
-        return await self._git.run(find, watch=watch)
+        return await self.git.run(find, watch=watch)
+
+    @asynccontextmanager
+    async def in_use(self, workspace_id: str) -> AsyncIterator[None]:
+        """Keep a session's workspace from being removed during the block.
+
+        Waits until a removal that is under way has ended or was given up.
+
+        Raises:
+            WorkspaceBusy: If that takes longer than git's timeout.
+        """
+        path = await self.git.run(lambda _: self.folders.use_lock(workspace_id))
+        async with use_lock(path, timeout=self._git_timeout, is_shared=True):
+            path.touch()
+            yield
+            path.touch()
+
+    async def find(self, workspace_id: str) -> Workspace | None:
+        """Find an existing workspace only to read it; `None` if it is not here.
+
+        Raises:
+            DamagedRepository: If the folder is here without a usable repository.
+        """
+
+        def look(git: Git) -> Workspace | None:
+            if not self.folders.is_taken(workspace_id):
+                return None
+            worktree.require_usable(git, self.folders.path_of(workspace_id))
+            return self.folders.describe(git, workspace_id)
+
+        return await self.git.run(look)
 
     async def head(self, workspace: Workspace) -> str | None:
         """Return the commit checked out; `None` if there is no commit yet."""
-        return await self._git.run(lambda git: worktree.head_of(git, workspace.path))
+        return await self.git.run(lambda git: worktree.head_of(git, workspace.path))
 
     async def start_state(self, workspace: Workspace) -> tuple[str | None, dict[str, str]]:
         """Return the commit checked out, and the local branches (full name to commit)."""
-        return await self._git.run(lambda git: start_state(git, workspace.path))
+        return await self.git.run(lambda git: start_state(git, workspace.path))
 
     async def diff(
         self,
@@ -203,7 +257,13 @@ class Workspaces:
             WorkspaceError: If the commit of the start or the repository is gone.
         """
         state = start if isinstance(start, StartState) else StartState(commit=start)
-        return await self._git.run(lambda git: changes.diff(git, workspace.path, state, saved))
+        return (await self.measure(workspace, state, saved=saved)).diff
+
+    async def measure(
+        self, workspace: Workspace, start: StartState, *, saved: Mapping[str, Any] | None = None
+    ) -> changes.Measured:
+        """Return the changes since the start as `diff` does, and the changed lines."""
+        return await self.git.run(lambda git: changes.measure(git, workspace.path, start, saved))
 
     async def save(
         self, workspace: Workspace, label: str, *, only_if_uncommitted: bool = False
@@ -221,7 +281,7 @@ class Workspaces:
             `ref`, `commit`, `head`, `tree`, and the numbers of uncommitted files and lines, as
             `Termination.work_saved` stores them.
         """
-        return await self._git.run(
+        return await self.git.run(
             lambda git: changes.save(
                 git, workspace.path, label, only_if_uncommitted=only_if_uncommitted
             )
@@ -253,7 +313,7 @@ class Workspaces:
             BundleTooLarge: If the bundle would be larger than `max_bytes`.
             WorkspaceError: If the repository is gone or damaged.
         """
-        return await self._git.run(
+        return await self.git.run(
             lambda git: create_bundle(
                 git, workspace.path, since=since, saved=saved, start=start, max_bytes=max_bytes
             )
@@ -267,4 +327,4 @@ class Workspaces:
         return await asyncio.to_thread(read_head_state, workspace.path)
 
     def _creation(self, git: Git) -> Creation:
-        return Creation(git=git, folders=self._folders, policy=self.policy, scratch=self._scratch)
+        return Creation(git=git, folders=self.folders, policy=self.policy, scratch=self._scratch)

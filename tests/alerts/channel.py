@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import pytest
+
+from bot.assembly.running_app import RunningApp
 from bot.sandbox.slack.people import BUILDS
+from core.domain.alerts.channels.subscription import Source, Subscription
 from core.domain.alerts.kinds import AlertKind
-from core.domain.alerts.subscription import Source, Subscription
 from core.domain.drawables import DrawableKind
-from core.domain.runs.awaited import AwaitedKind
+from core.domain.runs.activity.awaited import AwaitedKind
 from core.domain.runs.run import Run
+from core.store.database import leadership
+from core.store.database.advisory_locks import AdvisoryLock
+from core.store.database.engine import Database
 from tests.alerts.world import RUNNER, AlertWorld
 from tests.card import DEFAULT_TIMEOUT, Card
 from tests.fakes.threads import bot_messages
-from tests.harness import Harness
+from tests.harness import Harness, open_harness
 from tests.limits import limit, patient
 
 
@@ -91,7 +99,8 @@ class AlertChannel:
         async with limit(DEFAULT_TIMEOUT):
             # The database does not tell what was drawn, so it is polled.
             while await drawables.outdated(  # noqa: ASYNC110
-                team_id=self.harness.sandbox.team_id, kinds=[DrawableKind.ALERT]
+                team_id=self.harness.sandbox.team_id,
+                kinds=[DrawableKind.ALERT, DrawableKind.DIGEST],
             ):
                 await asyncio.sleep(0.05)
 
@@ -114,3 +123,22 @@ class AlertChannel:
                 slot = str(payload["slot"]).partition(":")[0]
                 found[slot] = found.get(slot, 0) + 1
         return found
+
+
+@pytest.fixture
+async def channel(database: Database, tmp_path: Path) -> AsyncIterator[AlertChannel]:
+    """The channel, with a bot over Socket Mode and without a worker."""
+    async with open_harness(database, tmp_path / "home", transport="socket") as harness:
+        yield AlertChannel(harness)
+        await harness.settle()
+
+
+@asynccontextmanager
+async def serving(channel: AlertChannel) -> AsyncIterator[RunningApp]:
+    """Run the bot, but not its clock: the test evaluates, at its own times."""
+    dsn = channel.harness.database.dsn
+    async with (
+        leadership.leadership(dsn, AdvisoryLock.SCHEDULER),
+        channel.harness.serving(runs_worker=False) as running,
+    ):
+        yield running

@@ -21,7 +21,7 @@ from sqlalchemy import text
 
 from core.domain.alerts.kinds import AlertKind
 from core.domain.runs.run import StopReason
-from core.store.database.embedded import embedded_postgres
+from core.store.database.embedded.server import embedded_postgres
 from core.store.database.engine import Database, open_database
 from core.store.database.schema import upgrade_if_behind
 from tests.alerts.clock_process import utc_now

@@ -9,8 +9,8 @@ from types import MappingProxyType
 from typing import Any
 from uuid import UUID
 
+from core.domain.alerts.channels.delivery import AlertGroup, GroupType
 from core.domain.alerts.condition import run_subject
-from core.domain.alerts.delivery import AlertGroup, GroupType
 from core.domain.alerts.episode import AlertState as State
 from core.domain.alerts.episode import Episode, Resolution, lifetime_of, resolve
 from core.domain.alerts.history import AlertEvent, AlertEventRecord

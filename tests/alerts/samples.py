@@ -1,49 +1,25 @@
-"""One alert of each kind, as the detectors make it: to draw, and to look at."""
+"""One alert of each kind: those of `alerts test`, about a run and workers as a team has them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
-from decimal import Decimal
 from types import MappingProxyType
 from typing import Any
 from uuid import UUID
 
-from core.domain.alerts.condition import Condition, Scope
-from core.domain.alerts.endings import condition_of_end
+from core.domain.alerts.condition import Condition, Scope, run_subject
 from core.domain.alerts.episode import AlertState as State
 from core.domain.alerts.episode import Episode, Resolution, lifetime_of, resolve
-from core.domain.alerts.facts import (
-    EndedRunFacts,
-    LiveRun,
-    SlackFacts,
-    UnconfirmedKill,
-    WorkerFacts,
-)
-from core.domain.alerts.fleet import condition_of_kill, conditions_of_fleet, conditions_of_slack
-from core.domain.alerts.kinds import AlertKind, Lifetime
-from core.domain.alerts.limits import AlertLimits
-from core.domain.alerts.spending import conditions_of_spending
-from core.domain.alerts.stall import conditions_of_live_run
-from core.domain.alerts.trends.conditions import condition_of_failure_rate, condition_of_run_cost
-from core.domain.alerts.trends.cost_spike import CostSpike
-from core.domain.alerts.trends.failure_rate import FailureRate
-from core.domain.alerts.trends.statistics import Proportion, fisher_greater, wilson_interval
-from core.domain.fleet.workers import WorkerState
-from core.domain.runs.awaited import Awaited, AwaitedKind
-from core.domain.runs.outcome import OutcomeReason
-from core.domain.runs.run import CostSource, RunStatus, StopReason, WaitingOn
+from core.domain.alerts.example_conditions import example_condition
+from core.domain.alerts.kinds import AlertKind, Lifetime, Subject, SubjectType
 from core.domain.runs.snapshot import CardPlace
-from tests.unit.view_helpers import (
-    NOW,
-    RUN_ID,
-)
+from tests.unit.view_helpers import NOW, RUN_ID
 
 RUN = UUID(int=1)
 TASK = "Add rate limiting to the API"
 CARD = CardPlace(channel_id="C0BUILDS", message_ts="1769220155.940449")
-LIMITS = AlertLimits()
 # When the alerts were told.
 FIRED = NOW - timedelta(minutes=2)
 SCOPE = Scope(
@@ -59,173 +35,89 @@ def ago(**duration: float) -> datetime:
     return NOW - timedelta(**duration)
 
 
-def _live(**fields: Any) -> LiveRun:
-    values: dict[str, Any] = {
-        "id": RUN,
-        "run_id": RUN_ID,
-        "workflow": "implement",
-        "task": TASK,
-        "status": RunStatus.RUNNING,
-        "scope": SCOPE,
-        "created_at": ago(minutes=31),
-        "started_at": ago(minutes=30),
-        "turns": 18,
-        "max_turns": 60,
-        "node": "w1",
+def _at(**duration: float) -> str:
+    return ago(**duration).isoformat()
+
+
+_END = {"max_turns": 60, "duration_seconds": 252.0, "cost_usd": "0.0991"}
+# What differs from the example in the evidence.
+_EVIDENCE: Mapping[AlertKind, Mapping[str, Any]] = MappingProxyType(
+    {
+        AlertKind.FAILED: {
+            **_END,
+            "stop_reason": "workspace_error",
+            "cause": "repository_unreachable",
+            "cause_subject": "nowhere.invalid",
+            "turns": 0,
+            "cost_usd": None,
+            "duration_seconds": 2.4,
+        },
+        AlertKind.KILLED: _END,
+        AlertKind.COMPLETED: _END,
+        AlertKind.ATTENTION: {
+            **_END,
+            "reasons": ["tests_failed", "nothing_committed", "uncommitted_changes"],
+        },
+        AlertKind.MAX_TURNS: {**_END, "turns": 60},
+        AlertKind.BUDGET: {"cost_usd": "8.6124", "limit_usd": "10"},
+        AlertKind.COST: {"cost_usd": "11.34"},
+        AlertKind.STALLED: {"awaited_since": _at(minutes=25), "output_at": _at(minutes=11)},
+        AlertKind.WORKER_LOST: {"machine": "build-7", "last_heard_at": _at(minutes=9)},
+        AlertKind.NO_WORKER: {"pending": 2, "last_heard_at": _at(minutes=9)},
+        AlertKind.KILL_UNCONFIRMED: {"machine": "build-7"},
+        AlertKind.QUEUE_BACKLOG: {"pending": 2, "oldest_at": _at(minutes=12)},
+        AlertKind.COST_SPIKE: {
+            "cost_usd": "14.20",
+            "median_usd": "2.2500",
+            "factor": 6.3,
+            "z": 8.1,
+            "compared": 40,
+        },
+        AlertKind.SLACK_TROUBLE: {"outdated": 12, "refused": 2},
     }
-    return LiveRun(**(values | fields))
-
-
-def _ended(status: RunStatus, reason: StopReason, **fields: Any) -> EndedRunFacts:
-    values: dict[str, Any] = {
-        "id": RUN,
-        "run_id": RUN_ID,
-        "workflow": "implement",
-        "task": TASK,
-        "status": status,
-        "scope": SCOPE,
-        "ended_at": FIRED,
-        "stop_reason": reason,
-        "duration": timedelta(minutes=4, seconds=12),
-        "cost_usd": Decimal("0.0991"),
-        "cost_source": CostSource.REPORTED,
-        "turns": 18,
-        "max_turns": 60,
+)
+_SINCE: Mapping[AlertKind, datetime] = MappingProxyType(
+    {
+        AlertKind.BUDGET: NOW,
+        AlertKind.COST: NOW,
+        AlertKind.STALLED: ago(minutes=11),
+        AlertKind.LONG_RUNNING: ago(hours=2.1),
+        AlertKind.WAITING: ago(minutes=31),
+        AlertKind.WORKER_LOST: ago(minutes=9),
+        AlertKind.NO_WORKER: ago(minutes=9),
+        AlertKind.QUEUE_BACKLOG: ago(minutes=12),
+        AlertKind.FAILURE_RATE: ago(hours=3),
+        AlertKind.SLACK_TROUBLE: ago(minutes=9),
     }
-    return EndedRunFacts(**(values | fields))
+)
 
 
-def _stalled(kind: AwaitedKind, **awaited: Any) -> Condition:
-    silent = {"since": ago(minutes=11), "heard_at": ago(minutes=11)}
-    run = _live(awaited=Awaited(kind=kind, **(silent | awaited)))
-    return next(iter(conditions_of_live_run(run, LIMITS, NOW)))
-
-
-def _fleet(kind: AlertKind, *workers: WorkerFacts, **run: Any) -> Condition:
-    queue = [
-        _live(status=RunStatus.PENDING, id=UUID(int=50 + n), started_at=None, **run)
-        for n in range(2)
-    ]
-    found = conditions_of_fleet(workers, queue, LIMITS, NOW)
-    return next(one for one in found if one.kind is kind)
-
-
-def _worker(**fields: Any) -> WorkerFacts:
-    values: dict[str, Any] = {
-        "node": "w1",
-        "machine": "build-7",
-        "state": WorkerState.GONE,
-        "heartbeat_at": ago(minutes=9),
-        "live_runs": 2,
-        "is_lost": True,
-    }
-    return WorkerFacts(**(values | fields))
-
-
-def _rate(recent: Proportion, before: Proportion) -> FailureRate:
-    return FailureRate(
-        recent=recent,
-        before=before,
-        p=fisher_greater(recent, before),
-        interval=wilson_interval(recent),
-        since=ago(hours=3),
+def _condition(kind: AlertKind) -> Condition:
+    example = example_condition(kind, NOW)
+    evidence = {**example.evidence, **_EVIDENCE.get(kind, {})}
+    since = _SINCE.get(kind, FIRED)
+    if example.run_id is not None:
+        return replace(
+            example,
+            subject=run_subject(RUN_ID),
+            run_id=RUN,
+            scope=SCOPE,
+            evidence={**evidence, "task": TASK},
+            since=since,
+        )
+    names = {SubjectType.WORKER: "w1", SubjectType.WORKFLOW: "fix"}
+    named = names.get(example.subject.type, example.subject.id)
+    return replace(
+        example,
+        subject=Subject(type=example.subject.type, id=named),
+        scope=replace(example.scope, workflow="fix") if example.scope.workflow else example.scope,
+        evidence=evidence,
+        since=since,
     )
 
 
 CONDITIONS: Mapping[AlertKind, Condition] = MappingProxyType(
-    {
-        AlertKind.FAILED: condition_of_end(
-            _ended(
-                RunStatus.FAILED,
-                StopReason.WORKSPACE_ERROR,
-                cause="repository_unreachable",
-                subject="nowhere.invalid",
-                turns=0,
-                cost_usd=None,
-                duration=timedelta(seconds=2.4),
-            )
-        ),
-        AlertKind.KILLED: condition_of_end(_ended(RunStatus.KILLED, StopReason.KILLED)),
-        AlertKind.COMPLETED: condition_of_end(_ended(RunStatus.COMPLETED, StopReason.SUCCESS)),
-        AlertKind.ATTENTION: condition_of_end(
-            _ended(
-                RunStatus.COMPLETED,
-                StopReason.SUCCESS,
-                reasons=(
-                    OutcomeReason.TESTS_FAILED,
-                    OutcomeReason.NOTHING_COMMITTED,
-                    OutcomeReason.UNCOMMITTED_CHANGES,
-                ),
-                failed_tests=1,
-            )
-        ),
-        AlertKind.MAX_TURNS: condition_of_end(
-            _ended(RunStatus.FAILED, StopReason.MAX_TURNS, turns=60)
-        ),
-        AlertKind.BUDGET: next(
-            iter(
-                conditions_of_spending(
-                    _live(cost_usd=Decimal("8.6124"), budget_usd=Decimal(10)),
-                    cost_limit=Decimal(20),
-                    now=NOW,
-                )
-            )
-        ),
-        AlertKind.COST: next(
-            iter(
-                conditions_of_spending(
-                    _live(cost_usd=Decimal("11.34")), cost_limit=Decimal(10), now=NOW
-                )
-            )
-        ),
-        AlertKind.STALLED: _stalled(
-            AwaitedKind.TOOL,
-            name="Bash: make test",
-            since=ago(minutes=25),
-            output_at=ago(minutes=11),
-        ),
-        AlertKind.LONG_RUNNING: next(
-            iter(conditions_of_live_run(_live(started_at=ago(hours=2.1)), LIMITS, NOW))
-        ),
-        AlertKind.WAITING: next(
-            iter(
-                conditions_of_live_run(
-                    _live(waiting_on=WaitingOn.APPROVAL, waiting_since=ago(minutes=31)),
-                    LIMITS,
-                    NOW,
-                )
-            )
-        ),
-        AlertKind.WORKER_LOST: _fleet(AlertKind.WORKER_LOST, _worker()),
-        AlertKind.NO_WORKER: _fleet(AlertKind.NO_WORKER, _worker()),
-        AlertKind.KILL_UNCONFIRMED: condition_of_kill(
-            UnconfirmedKill(
-                run=_live(is_being_killed=True),
-                requested_at=ago(minutes=2),
-                survivors=1,
-                machine="build-7",
-            )
-        ),
-        AlertKind.QUEUE_BACKLOG: _fleet(
-            AlertKind.QUEUE_BACKLOG,
-            _worker(state=WorkerState.UP, heartbeat_at=NOW, is_lost=False),
-            created_at=ago(minutes=12),
-        ),
-        AlertKind.FAILURE_RATE: condition_of_failure_rate(
-            "fix", _rate(Proportion(cases=3, total=5), Proportion(cases=4, total=60))
-        ),
-        AlertKind.COST_SPIKE: condition_of_run_cost(
-            _ended(RunStatus.COMPLETED, StopReason.SUCCESS),
-            CostSpike(cost_usd=Decimal("14.20"), median_usd=Decimal("2.25"), z=8.1, compared=40),
-        ),
-        AlertKind.SLACK_TROUBLE: next(
-            iter(
-                conditions_of_slack(
-                    SlackFacts(outdated=12, oldest=ago(minutes=9), refused=2), LIMITS, NOW
-                )
-            )
-        ),
-    }
+    {kind: _condition(kind) for kind in AlertKind}
 )
 
 

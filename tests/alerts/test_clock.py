@@ -17,6 +17,7 @@ from core.domain.errors import Unavailable
 from core.domain.feed import Change
 from core.domain.fleet.workers import WorkerState
 from core.domain.kills.termination import Termination
+from core.domain.retention import RetentionKind
 from core.domain.runs.run import Run, StopReason
 from core.runner.alert_hints import AlertHints, can_matter
 from core.runner.clock import Clock, ClockJob, alert_jobs
@@ -52,6 +53,9 @@ class Evaluations:
 
     def alerts_evaluated(self, at: datetime) -> None:
         self.at.append(at)
+
+    def expired_removed(self, kind: RetentionKind, *, rows: int, months: int) -> None:
+        """Nothing."""
 
 
 @contextmanager

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.domain.alerts.subscription import DigestPeriod, Source, Subscription
+from core.domain.alerts.channels.subscription import DigestPeriod, Source, Subscription
 from core.services.alerts.digest_times import MAX_LATENESS, due_digest
 
 HOUR = timedelta(hours=1)

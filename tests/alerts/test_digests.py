@@ -9,10 +9,10 @@ from decimal import Decimal
 from sqlalchemy import func, select, text
 
 from core.domain.actor import User
-from core.domain.alerts.digest import Digest
-from core.domain.alerts.digest_figures import DigestFigures
+from core.domain.alerts.channels.subscription import AlertFilter, DigestPeriod
 from core.domain.alerts.kinds import AlertKind
-from core.domain.alerts.subscription import AlertFilter, DigestPeriod
+from core.domain.alerts.posts.digest import Digest
+from core.domain.alerts.posts.digest_figures import DigestFigures
 from core.domain.drawables import DrawableId, DrawableKind
 from core.domain.runs.outcome import OutcomeReason
 from core.domain.runs.request import Place
@@ -22,7 +22,7 @@ from core.store import users
 from core.store.alerts import digests
 from core.store.database.engine import Database
 from core.store.slack import drawables
-from core.store.tables.alert_subscriptions import DigestRow
+from core.store.tables.alerts.subscriptions import DigestRow
 from core.store.tables.runs import RunRow
 from tests.alerts.world import RUNNER, AlertWorld
 
@@ -49,9 +49,8 @@ async def figures(world: AlertWorld) -> DigestFigures:
 
 
 async def is_drawn(world: AlertWorld, digest: Digest) -> bool:
-    async with world.database.sessions() as session:
-        found = await drawables.get(session, DrawableId(DrawableKind.DIGEST, str(digest.id)))
-    return found is not None
+    wanted = DrawableId(DrawableKind.DIGEST, str(digest.id))
+    return await drawables.get(world.database.reads, wanted) is not None
 
 
 async def test_a_digest_counts_what_ended_in_its_period(database: Database) -> None:

@@ -7,12 +7,12 @@ from decimal import Decimal
 
 import pytest
 
-from core.domain.alerts.delivery import GroupType
+from core.domain.alerts.channels.delivery import GroupType
 from core.domain.alerts.episode import AlertState, Resolution
 from core.domain.alerts.history import AlertEvent
 from core.domain.alerts.kinds import AlertKind, Severity
 from core.domain.fleet.workers import WorkerState
-from core.domain.runs.awaited import AwaitedKind
+from core.domain.runs.activity.awaited import AwaitedKind
 from core.domain.runs.outcome import OutcomeReason
 from core.domain.runs.request import Place
 from core.domain.runs.run import StopReason, WaitingOn
@@ -98,6 +98,27 @@ async def test_a_failure_that_nobody_touches_is_closed_after_a_day(world: AlertW
     await world.evaluate()
 
     assert (await world.only(AlertKind.FAILED)).resolution is Resolution.CLOSED
+
+
+async def test_a_run_that_stops_at_its_budget_is_open_for_a_day_after_its_stop(
+    world: AlertWorld,
+) -> None:
+    await world.subscribe()
+    run = await world.start(budget_usd=Decimal(5))
+    await world.change(run, cost_usd=Decimal("4.5"))
+    await world.evaluate()
+    world.wait(hours=30)
+    await world.finish(run, StopReason.BUDGET, cost_usd=Decimal(5))
+    await world.evaluate()
+    world.wait(hours=23, minutes=59)
+    await world.evaluate()
+    alert = await world.only(AlertKind.BUDGET)
+    assert (alert.is_open, alert.severity) == (True, Severity.CRITICAL)
+
+    world.wait(minutes=1)
+    await world.evaluate()
+
+    assert (await world.only(AlertKind.BUDGET)).resolution is Resolution.CLOSED
 
 
 async def test_a_silent_run_is_told_after_its_limit_and_ends_when_it_is_heard(
@@ -293,7 +314,7 @@ async def test_muted_channels_hear_nothing_and_others_do(world: AlertWorld) -> N
     )
     await world.ended_run(StopReason.AGENT_ERROR)
     await world.evaluate()
-    world.wait(hours=3)
+    world.wait(minutes=119)
     await world.evaluate()
 
     assert await world.messages() == []

@@ -15,7 +15,7 @@ from sqlalchemy import event, text
 
 from core.domain.alerts.kinds import AlertKind
 from core.domain.kills.termination import Phase, Termination
-from core.domain.runs.awaited import AwaitedKind
+from core.domain.runs.activity.awaited import AwaitedKind
 from core.domain.runs.run import StopReason
 from core.services.alerts.evaluation import AlertEvaluation
 from core.store import terminations

@@ -8,8 +8,8 @@ from decimal import Decimal
 import pytest
 
 from bot.slack.views.thread.slots import thread_messages
-from core.domain.alerts.progress import ProgressFigures, ProgressPost
-from core.domain.alerts.subscription import AlertFilter
+from core.domain.alerts.channels.subscription import AlertFilter
+from core.domain.alerts.posts.progress import ProgressFigures, ProgressPost
 from core.domain.errors import OutOfBounds
 from core.domain.runs.request import StartRequest
 from core.domain.runs.run import CostSource, Run, StopReason

@@ -8,8 +8,8 @@ from datetime import timedelta
 
 import pytest
 
+from core.domain.alerts.channels.subscription import SubscriptionNotFound
 from core.domain.alerts.kinds import AlertKind
-from core.domain.alerts.subscription import SubscriptionNotFound
 from core.domain.runs.request import Place
 from core.domain.runs.run import StopReason
 from core.store.alerts import subscriptions

@@ -7,28 +7,32 @@ from uuid import uuid4
 
 from sqlalchemy import func, insert, select
 
-from core.domain.alerts.digest import Digest
-from core.domain.alerts.subscription import DigestPeriod
+from core.domain.alerts.channels.subscription import DigestPeriod
+from core.domain.alerts.posts.digest import Digest
 from core.domain.drawables import SlackMessage, SlackMessageState
 from core.domain.runs.run import StopReason
 from core.services.alerts.digests import DigestService
 from core.services.housekeeping import (
-    ALERT_RETENTION,
-    DIGEST_RETENTION,
     RUN_DAY_RETENTION,
     DeletedAlertCounts,
     HousekeepingService,
 )
 from core.store.database.engine import Database
 from core.store.slack import slack_messages
-from core.store.tables.alert_subscriptions import DigestRow, RunDayRow
-from core.store.tables.alerts import AlertDeliveryRow, AlertEventRow, AlertGroupRow, AlertRow
+from core.store.tables.alerts.episodes import (
+    AlertDeliveryRow,
+    AlertEventRow,
+    AlertGroupRow,
+    AlertRow,
+)
+from core.store.tables.alerts.subscriptions import DigestRow, RunDayRow
 from core.store.tables.base import Row
 from core.store.tables.drawables import DrawableRow
 from core.store.tables.slack import SlackMessageRow
 from tests.alerts.world import AlertWorld
 
 DAY = timedelta(days=1)
+ALERTS_DAYS, DIGESTS_DAYS = 90, 365
 
 
 async def count(world: AlertWorld, *tables: type[Row]) -> list[int]:
@@ -59,9 +63,8 @@ async def test_ended_alerts_go_with_all_that_is_known_of_them(database: Database
         state=SlackMessageState.SHOWN,
         updated_at=world.now,
     )
-    async with database.sessions.begin() as session:
-        await slack_messages.save(session, shown)
-    world.wait(days=ALERT_RETENTION.days - 2)
+    await slack_messages.save(database.reads, shown)
+    world.wait(days=ALERTS_DAYS - 2)
     assert (await delete(world)).alerts == 0
     world.wait(days=3)
 
@@ -98,14 +101,14 @@ async def test_digests_and_totals_of_days_go_after_their_time(database: Database
     world.wait(days=1)
     await DigestService(world.context).write_due()
     assert await count(world, DigestRow, RunDayRow) == [1, 1]
-    world.wait(days=DIGEST_RETENTION.days - 1)
+    world.wait(days=DIGESTS_DAYS - 1)
     assert (await delete(world)).digests == 0
     world.wait(days=2)
 
     assert (await delete(world)).digests == 1
     assert await count(world, DigestRow, RunDayRow) == [0, 1]
 
-    world.wait(days=RUN_DAY_RETENTION.days - DIGEST_RETENTION.days + 1)
+    world.wait(days=RUN_DAY_RETENTION.days - DIGESTS_DAYS + 1)
     assert (await delete(world)).run_days == 1
 
 
@@ -119,8 +122,8 @@ async def test_many_rows_are_deleted_in_batches(database: Database) -> None:
             team_id="T1",
             channel_id="C1",
             period=DigestPeriod.DAILY,
-            since=world.now - (n + 1) * DAY - DIGEST_RETENTION,
-            until=world.now - n * DAY - DIGEST_RETENTION - DAY,
+            since=world.now - (n + 1) * DAY - DIGESTS_DAYS * DAY,
+            until=world.now - n * DAY - DIGESTS_DAYS * DAY - DAY,
             figures={},
         )
         for n in range(30)

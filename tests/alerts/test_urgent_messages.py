@@ -30,8 +30,7 @@ async def send(world: AlertWorld, group_id: str) -> None:
         state=SlackMessageState.SHOWN,
         updated_at=world.now,
     )
-    async with world.database.sessions.begin() as session:
-        await slack_messages.save(session, row)
+    await slack_messages.save(world.database.reads, row)
 
 
 async def test_a_message_is_urgent_until_what_happened_is_shown(database: Database) -> None:

@@ -10,15 +10,16 @@ from uuid import UUID, uuid4
 
 from core.agent.definitions.catalog import Catalog, load_catalog
 from core.domain.actor import Actor, Origin, Role
+from core.domain.alerts.channels.subscription import Source, Subscription
+from core.domain.alerts.detectors.limits import AlertLimits
 from core.domain.alerts.episode import Episode
 from core.domain.alerts.kinds import AlertKind
-from core.domain.alerts.limits import AlertLimits
 from core.domain.alerts.message import AlertMessage
-from core.domain.alerts.subscription import Source, Subscription
 from core.domain.fleet.workers import WorkerRecord, WorkerState
-from core.domain.runs.awaited import AWAITED_KEY, Awaited, AwaitedKind
+from core.domain.runs.activity.awaited import AWAITED_KEY, Awaited, AwaitedKind
 from core.domain.runs.outcome import OutcomeReason, outcome_of
 from core.domain.runs.run import Run, StopReason
+from core.domain.sessions.ledger import EntrySource
 from core.services.alerts.alerts import AlertService
 from core.services.alerts.evaluation import AlertEvaluation, Evaluated
 from core.services.alerts.subscriptions import SubscriptionService
@@ -28,6 +29,7 @@ from core.store.database.engine import Database
 from core.store.fleet import workers
 from core.store.runs import runs
 from tests.database import NOW, stored_run
+from tests.ledger_rows import spent
 
 RUNNER = Actor(role=Role.RUNNER, origin=Origin.SLACK, name="ada")
 # An evaluation runs at least so often.
@@ -151,7 +153,10 @@ class AlertWorld:
         reasons: Sequence[OutcomeReason] = (),
         **final: Any,
     ) -> None:
-        """Let a run end."""
+        """Let a run end; a cost is also that of its agent in the ledger."""
+        if (cost := final.get("cost_usd")) is not None:
+            source = EntrySource.of_cost(cost, final.get("cost_source"))
+            await spent(self.database, run, cost, source)
         if reason is StopReason.SUCCESS:
             final |= {"outcome_reasons": tuple(reasons), "outcome": outcome_of(tuple(reasons))}
         async with self.database.sessions.begin() as session:

@@ -7,10 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -22,6 +19,9 @@ from core.store.runs import runs
 from tests.alerts.world import AlertWorld, fired_alert
 from tests.api import ApiHarness
 from tests.database import NOW, running_run, stored_run
+from tests.error_log import watched_log
+from tests.worker_rows import reported_worker
+from tests.workspace_rows import reported_workspace
 
 _ROOT = Path(__file__).resolve().parents[2]
 
@@ -68,7 +68,7 @@ async def run_campaign(api: ApiHarness, *, count: int, seed: int) -> Outcome:
         "count": count,
         "seed": seed,
     }
-    with _watched_log(outcome):
+    with watched_log(outcome.errors):
         client = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
@@ -113,26 +113,7 @@ async def _known_values(api: ApiHarness) -> dict[str, list[str]]:
         "workflow_name": ["fix", "builder"],
         "alert_id": [str(await fired_alert(api.database))],
         "subscription_id": [str(subscribed.id)],
+        "workspace_id": [await reported_workspace(api.database)],
+        "worker_id": [await reported_worker(api.database)],
         "channel": [subscribed.channel_id],
     }
-
-
-class _ErrorLog(logging.Handler):
-    def __init__(self, outcome: Outcome) -> None:
-        super().__init__()
-        self._outcome = outcome
-        self.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
-
-    def emit(self, record: logging.LogRecord) -> None:
-        if record.exc_info or record.levelno >= logging.ERROR:
-            self._outcome.errors.append(self.format(record))
-
-
-@contextmanager
-def _watched_log(outcome: Outcome) -> Iterator[None]:
-    handler = _ErrorLog(outcome)
-    logging.getLogger().addHandler(handler)
-    try:
-        yield
-    finally:
-        logging.getLogger().removeHandler(handler)

@@ -17,7 +17,15 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, ConsoleMessage, Page, async_playwright, expect
+from playwright.async_api import (
+    Browser,
+    ConsoleMessage,
+    Page,
+    Playwright,
+    async_playwright,
+    expect,
+)
+from playwright.async_api import TimeoutError as PlaywrightTimeout
 
 from bot.sandbox.page_routes import add_page
 from bot.sandbox.slack.server import ACK_SECONDS, Sandbox, open_sandbox
@@ -30,6 +38,8 @@ BROWSER_NAMES = ("chromium", "chromium-browser", "google-chrome")
 TIMEOUT_MS = 120_000
 # The first start of a browser from a cold disk on a busy machine is slow.
 START_MS = 75_000
+_CONNECT_MS = 25_000
+_CONNECTIONS = 4
 
 OpenPage = Callable[..., Awaitable[Page]]
 
@@ -74,10 +84,20 @@ def endpoint(chromium: str, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         drain.join(5)
 
 
+async def _connected(playwright: Playwright, endpoint: str) -> Browser:
+    """Connect to the browser; one that is starting sometimes answers no more, and does later."""
+    for _ in range(_CONNECTIONS - 1):
+        try:
+            return await playwright.chromium.connect_over_cdp(endpoint, timeout=_CONNECT_MS)
+        except PlaywrightTimeout:
+            continue
+    return await playwright.chromium.connect_over_cdp(endpoint, timeout=START_MS)
+
+
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def browser(endpoint: str) -> AsyncIterator[Browser]:
     async with async_playwright() as playwright:
-        opened = await playwright.chromium.connect_over_cdp(endpoint, timeout=START_MS)
+        opened = await _connected(playwright, endpoint)
         yield opened
         await opened.close()
 
@@ -108,7 +128,8 @@ async def open_page(browser: Browser, sandbox: Sandbox) -> AsyncIterator[OpenPag
             page_errors.append(f"{message.text} ({message.location.get('url')})")
 
     async def opened(channel: str = "builds", *, person: str = "ada", **context: Any) -> Page:
-        page = await browser.new_page(**context)
+        # Without animations: drawing them takes the processor while a test waits.
+        page = await browser.new_page(**{"reduced_motion": "reduce", **context})
         page.set_default_timeout(TIMEOUT_MS)
         page.on("console", on_console_message)
         page.on("pageerror", lambda error: page_errors.append(str(error)))

@@ -2,55 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from typing import Any
 
-import pytest
-import pytest_asyncio
 from playwright.async_api import Locator, Page, expect
 
-from bot.sandbox.page_routes import add_page
 from bot.sandbox.slack.people import ADA, OPERATORS
-from bot.sandbox.slack.server import ACK_SECONDS, Sandbox, open_sandbox
 from core.domain.alerts.kinds import AlertKind
+from tests.browser.bot_page import bot, sandbox, width
 from tests.browser.conftest import ONE_LOOP, OpenPage
 from tests.browser.locators import feed, message, write
-from tests.fakes.bot import RunningBot, open_bot
-from tests.fakes.services import FakeServices
-from tests.limits import patient
+from tests.fakes.bot import RunningBot
+
+__all__ = ["bot", "sandbox", "width"]
 
 pytestmark = ONE_LOOP
-
-WIDTHS: dict[str, dict[str, Any]] = {
-    "desktop": {"viewport": {"width": 1280, "height": 800}},
-    "phone": {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True},
-}
-
-
-@pytest_asyncio.fixture(loop_scope="session")
-async def bot() -> AsyncIterator[RunningBot]:
-    """Signalbox on a Slack with its page; problems real Slack would report fail the test."""
-    async with (
-        open_sandbox(
-            extra_routes=add_page, rate_limits=False, ack_timeout=patient(ACK_SECONDS)
-        ) as opened,
-        open_bot(opened, FakeServices()) as running,
-    ):
-        yield running
-        await opened.wait_until_idle()
-        assert opened.problems == []
-
-
-@pytest.fixture
-def sandbox(bot: RunningBot) -> Sandbox:
-    """Where the page comes from."""
-    return bot.sandbox
-
-
-@pytest.fixture(params=WIDTHS)
-def width(request: pytest.FixtureRequest) -> dict[str, Any]:
-    """How large the screen is."""
-    return WIDTHS[request.param]
 
 
 async def opened_form(page: Page, command: str = "/workflow alerts subscribe") -> Locator:

@@ -2,10 +2,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from playwright.async_api import Page, expect
+from playwright.async_api import Locator, Page, expect
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.sandbox.slack.server import Sandbox
+from bot.slack.views.blocks import bar_chart
 from tests.browser.conftest import ONE_LOOP, OpenPage
 from tests.browser.locators import feed, message, thread, write
 
@@ -142,6 +143,29 @@ async def test_rich_text_and_images_are_drawn_without_a_request_to_another_host(
     await expect(drawn).to_contain_text("@Ben Okafor")
     await expect(drawn.get_by_role("img", name="A chart of runs")).to_be_visible()
     assert [url for url in requested_urls if not url.startswith(sandbox.url)] == []
+
+
+async def test_a_chart_is_drawn_with_its_numbers(page: Page, sandbox: Sandbox) -> None:
+    client = AsyncWebClient(token=sandbox.bot_token, base_url=sandbox.api_url)
+    chart = bar_chart(
+        "Ended runs",
+        ["Completed", "Killed"],
+        {"This day": [12, 1], "The day before": [6, 0]},
+        unit="runs",
+    )
+    await client.chat_postMessage(channel="#builds", text="a chart", blocks=[chart])
+
+    drawn = feed(page).get_by_role("figure", name="Ended runs")
+
+    await expect(drawn.locator(".chart-name")).to_have_text(["This day", "The day before"])
+    await expect(drawn.locator(".chart-label")).to_have_text(["Completed", "Killed"])
+    await expect(drawn.locator(".chart-value")).to_have_text(["12", "6", "1", "0"])
+    widths = [await bar.evaluate("bar => bar.clientWidth") for bar in await bars(drawn)]
+    assert widths[0] > widths[1] > widths[2] > widths[3]
+
+
+async def bars(drawn: Locator) -> list[Locator]:
+    return await drawn.locator(".chart-bar").all()
 
 
 async def test_the_home_tab_is_drawn_and_its_button_opens_a_form(open_page: OpenPage) -> None:

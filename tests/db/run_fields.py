@@ -6,8 +6,8 @@ from datetime import timedelta
 from decimal import Decimal
 
 from core.domain.runs.changes import RunChanges
-from core.domain.runs.diff import CommitInfo, DiffStat, FileChange
 from core.domain.runs.run import CostSource, Usage, WaitingOn
+from core.domain.runs.work.diff import CommitInfo, DiffStat, FileChange
 from tests.database import NOW
 
 LATER = NOW + timedelta(seconds=90)

@@ -14,7 +14,7 @@ from sqlalchemy.exc import DBAPIError
 from core.domain.fleet.workers import Caps, QueueReason, WorkerRecord, WorkerState
 from core.domain.runs.run import Run, RunStatus, StopReason
 from core.queue.jobs import Job
-from core.runner.execution.ledger import Ledger
+from core.runner.execution.ledgers.ledger import Ledger
 from core.services.context import ServiceContext
 from core.services.fleet import admission
 from core.services.fleet.admission import AdmissionService, admit

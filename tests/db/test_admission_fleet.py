@@ -19,7 +19,7 @@ from core.domain.kills.termination import Phase
 from core.domain.runs.request import KillRequest, StartRequest
 from core.domain.runs.run import Run, RunStatus, StopReason
 from core.queue.jobs import Job
-from core.runner.execution.ledger import Ledger
+from core.runner.execution.ledgers.ledger import Ledger
 from core.services.context import ServiceContext
 from core.services.fleet.admission import AdmissionService
 from core.services.people import PeopleService

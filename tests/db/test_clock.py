@@ -6,10 +6,16 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import text
 
 from core.domain.errors import Unavailable
-from core.runner.clock import Clock, ClockJob, clock_jobs
+from core.domain.runs.work.checkpoint_policy import CheckpointPolicy
+from core.runner.clock import Clock, ClockJob, clock_jobs, history_jobs
+from core.services.analytics import AnalyticsService
 from core.services.context import ServiceContext
 from core.services.fleet.admission import AdmissionService
+from core.services.fleet.resources import ResourceThinning
+from core.services.fleet.workspaces import WorkspaceService
 from core.services.housekeeping import DELIVERY_RETENTION, HousekeepingService
+from core.services.retention.retention import RetentionService
+from core.services.runs.checkpoints import CheckpointExpiry
 from core.store.database.engine import Database
 from core.store.slack import deliveries
 from tests.limits import limit
@@ -24,7 +30,15 @@ def make_service(database: Database) -> HousekeepingService:
 def make_clock(database: Database, *more: ClockJob) -> Clock:
     work = ServiceContext(database, lambda: NOW)
     housekeeping = HousekeepingService(work)
-    jobs = clock_jobs(housekeeping, AdmissionService(work))
+    expiry = CheckpointExpiry(work, CheckpointPolicy())
+    jobs = clock_jobs(
+        housekeeping,
+        AdmissionService(work),
+        expiry,
+        WorkspaceService(work),
+        ResourceThinning(work),
+    )
+    jobs += history_jobs(AnalyticsService(work), RetentionService(work))
     return Clock(housekeeping.leadership, (*jobs, *more))
 
 

@@ -23,10 +23,11 @@ from core.domain.runs.run import StopReason
 from core.services.context import ServiceContext
 from core.services.drawables import DrawableService
 from core.services.feed import FeedService
+from core.services.runs import snapshots
 from core.services.threads import ThreadService
 from core.store import events, users
 from core.store.database.engine import Database
-from core.store.runs import runs
+from core.store.runs import run_queries, runs
 from tests.database import NOW, running_run, stored_run
 from tests.limits import limit
 
@@ -197,13 +198,22 @@ async def test_a_thread_is_read_in_as_many_queries_however_many_legs_it_has(
         queries.append(statement)
 
     service = ThreadService(ServiceContext(database, lambda: NOW))
+    thread = await service.thread(first.run_id)
+    begun = database.reads.begun_count
     event.listen(database.engine.sync_engine, "before_cursor_execute", note)
     try:
-        thread = await service.thread(first.run_id)
+        again = await service.thread(first.run_id)
+        assert queries == []
+        assert database.reads.begun_count == begun + 1
+        async with database.sessions.begin() as session:
+            found = await run_queries.of_thread(session, first.run_id)
+            by_parts = await snapshots.of_session_runs(session, found)
     finally:
         event.remove(database.engine.sync_engine, "before_cursor_execute", note)
 
     assert thread is not None
+    assert thread == again
+    assert list(thread.legs) == by_parts
     assert [leg.leg for leg in thread.legs] == list(range(1, legs + 1))
     assert [len(leg.notices) for leg in thread.legs] == [1] * (legs - 1) + [0]
     assert all(leg.owner == owner and leg.total is not None for leg in thread.legs)

@@ -17,8 +17,8 @@ from core.domain.kills.termination import Phase, Proof, Termination
 from core.domain.runs.run import Run
 from core.runner.execution.attempt import Attempt, Cause, Prepared
 from core.runner.execution.ending import AttemptEnding
-from core.runner.execution.kill_ledger import KillLedger
-from core.runner.execution.ledger import Ledger
+from core.runner.execution.ledgers.kills import KillLedger
+from core.runner.execution.ledgers.ledger import Ledger
 from core.store.database.engine import Database
 from core.workspace.workspaces import Workspace, Workspaces
 from tests.inbox_harness import WORKER, InboxHarness

@@ -21,10 +21,11 @@ from core.queue.jobs import Job
 from core.runner.execution.attempt import Attempt, Cause, Prepared, Stopped
 from core.runner.execution.executor import Executor, WorkTask
 from core.runner.execution.history import SessionHistory
-from core.runner.execution.ledger import Ledger
+from core.runner.execution.ledgers.ledger import Ledger
 from core.runner.execution.settlement import Settlement
 from core.runner.execution.work import AgentEnvironment, AgentWork
 from core.runner.keeping.carry import Carrier
+from core.runner.keeping.keeper import WorkKeeper
 from core.runner.recovery.clean_up import Cleaner
 from core.runner.recovery.interrupted_kills import InterruptedKills
 from core.runner.worker.lease import Lease
@@ -160,7 +161,8 @@ async def test_progress_that_was_never_written_is_written_with_the_end(
 
     unused: Any = None
     carrier = Carrier(harness.ledger, unused)
-    settlement = Settlement(harness.ledger, unused, carrier, unused, harness.home)
+    keeper = WorkKeeper(unused)
+    settlement = Settlement(harness.ledger, keeper, carrier, unused, unused, harness.home)
     harness.ledger.broken.clear()
     await settlement.settle(attempt, None, None)
 
@@ -229,7 +231,7 @@ async def test_a_run_does_not_fail_because_its_process_is_not_recorded(
     attempt = await harness.inbox.begun()
     agent: Any = SimpleNamespace(root=ProcessIdentity(pid=1, started_ticks=1))
     unused: Any = None
-    work = AgentWork(harness.ledger, unused, unused, unused, harness.executor.agents)
+    work = AgentWork(harness.ledger, unused, unused, unused, unused, harness.executor.agents)
 
     await work._record_agent(attempt, agent)
 

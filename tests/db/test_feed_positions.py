@@ -111,10 +111,9 @@ async def test_changes_come_in_the_order_of_transaction_numbers_not_of_their_dig
                 {"number": number},
             )
 
-    async with database.sessions() as session:
-        start = Position(epoch="0", transaction=1, number=0)
-        whole = await changes.read_after(session, start, limit=10)
-        first = await changes.read_after(session, start, limit=2)
+    start = Position(epoch="0", transaction=1, number=0)
+    whole = await changes.read_after(database.reads, start, limit=10)
+    first = await changes.read_after(database.reads, start, limit=2)
 
     assert [one.subject for one in whole.changes] == ["9", "99", "100"]
     assert [one.subject for one in first.changes] == ["9", "99"]

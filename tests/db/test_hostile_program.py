@@ -9,17 +9,17 @@ from typing import Any
 import pytest
 from claude_agent_sdk._internal.message_parser import parse_message
 
-from core.agent.attempt_result import AttemptResult
+from core.agent.results.attempt_result import AttemptResult
 from core.agent.translate import Translator
 from core.domain.runs.event import EventKind
 from core.domain.runs.run import Run, RunStatus, StopReason, Usage
 from core.domain.workflow import OnWorkerLost, WorkflowDefinition
 from core.runner.execution.attempt import Attempt
-from core.runner.execution.ledger import Ledger
+from core.runner.execution.ledgers.ledger import Ledger
 from core.runner.execution.progress import Progress
 from tests.database import NOW
-from tests.db.test_fleet_rescue import RescueHarness, rescue_harness
 from tests.db.test_recount import answer, transcribe
+from tests.rescue_harness import RescueHarness, rescue_harness
 
 __all__ = ["rescue_harness"]
 

@@ -13,12 +13,16 @@ from typing import Any
 import pytest
 
 from bot.words.runs.endings import ending_title
-from core.domain.runs.diff import DiffStat, FileChange, StartState
 from core.domain.runs.event import AgentResult, EventKind, EventRecord
 from core.domain.runs.outcome import OutcomeReason, outcome_of
 from core.domain.runs.run import Run, RunStatus, Usage
+from core.domain.runs.work.checkpoint_policy import CheckpointPolicy
+from core.domain.runs.work.diff import DiffStat, FileChange, StartState
+from core.domain.runs.work.patch import WorkPatch
+from core.runner.checkpoints.checkpoint_ledger import CheckpointLedger
+from core.runner.checkpoints.checkpointer import Checkpointer
 from core.runner.execution.attempt import Attempt, Cause, Prepared
-from core.runner.execution.ledger import Ledger
+from core.runner.execution.ledgers.ledger import Ledger
 from core.runner.execution.settlement import Settlement
 from core.runner.keeping.afterwards import Afterwards
 from core.runner.keeping.carry import Carrier
@@ -26,11 +30,12 @@ from core.runner.keeping.earlier_work import wait_for_earlier_work
 from core.runner.keeping.keeper import KEEP_LIMIT, KeptWork, WorkKeeper, record_kept
 from core.runner.keeping.unkept_work import UnkeptWork
 from core.runner.recovery.clean_up import Cleaner
-from core.store import events
+from core.store import events, patches
 from core.store.database.engine import Database
 from core.store.runs import runs
 from core.workspace.errors import DamagedRepository, WorkspaceError
 from core.workspace.watch import GitWatch
+from core.workspace.work.changes import Measured
 from core.workspace.workspaces import Workspace, Workspaces
 from tests.database import NOW, stored_run
 from tests.inbox_harness import WORKER, InboxHarness
@@ -40,6 +45,8 @@ SAVED = {"head": "1" * 40, "commit": "2" * 40, "tree": "3" * 40, "uncommitted_fi
 DIFF = DiffStat(
     files=(FileChange(path="a.py", added=1, removed=0, committed=False),), branch="feat"
 )
+
+PATCH = WorkPatch(text="diff --git a/a.py b/a.py\n--- a/a.py\n+++ b/a.py\n@@ -0,0 +1 @@\n+x\n")
 
 
 class SlowWorkspaces(Workspaces):
@@ -58,17 +65,13 @@ class SlowWorkspaces(Workspaces):
             raise self.error
         return SAVED
 
-    async def diff(
-        self,
-        workspace: Workspace,
-        start: StartState | str | None,
-        *,
-        saved: Mapping[str, Any] | None = None,
-    ) -> DiffStat:
+    async def measure(
+        self, workspace: Workspace, start: StartState, *, saved: Mapping[str, Any] | None = None
+    ) -> Measured:
         if self.error is not None:
             raise self.error
         assert saved == SAVED
-        return DIFF
+        return Measured(diff=DIFF, patch=PATCH)
 
     async def reopen(self, workspace_id: str, *, watch: GitWatch | None = None) -> Workspace | None:
         return Workspace(
@@ -104,6 +107,11 @@ def ledger(database: Database) -> Ledger:
     return Ledger(InboxHarness(database).context, WORKER, "here")
 
 
+async def patch_of(ledger: Ledger, run: Run) -> WorkPatch | None:
+    async with ledger.context.transaction() as session:
+        return await patches.of_run(session, run.id)
+
+
 async def settle(
     attempt: Attempt, ledger: Ledger, workspaces: Workspaces, cleaner: Cleaner | None = None
 ) -> Afterwards:
@@ -112,6 +120,7 @@ async def settle(
         ledger,
         WorkKeeper(workspaces),
         Carrier(ledger, workspaces),
+        Checkpointer(CheckpointLedger(ledger.context), workspaces, CheckpointPolicy()),
         cleaner or Cleaner(folder),
         folder,
     )
@@ -138,6 +147,7 @@ async def test_a_run_ends_while_its_work_is_still_being_saved(
     assert (ended.status, ended.is_work_pending, ended.diff) == (status, True, None)
     assert (kept.status, kept.is_work_pending, kept.diff) == (status, False, DIFF)
     assert (kept.final_commit_hash, kept.git_branch) == ("1" * 40, "feat")
+    assert await patch_of(ledger, kept) == PATCH
     assert kept.version > ended.version
 
 
@@ -166,6 +176,7 @@ async def test_work_that_is_kept_at_once_is_part_of_the_end(
 
     run = await ledger.read_run(attempt.run.run_id)
     assert (run.status, run.diff, run.is_work_pending) == (RunStatus.COMPLETED, DIFF, False)
+    assert await patch_of(ledger, run) == PATCH
 
 
 async def test_a_completed_run_is_judged_when_its_work_is_measured(

@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.slack.views.errors import error_words
 from core.agent.definitions.catalog import load_catalog
@@ -25,7 +26,7 @@ from core.domain.runs.run import Run, RunStatus, StopReason
 from core.domain.runs.snapshot import RunSnapshot
 from core.domain.workflow import UnknownWorkflow
 from core.services.context import NotAllowed, ServiceContext
-from core.services.runs.kill_requests import AlreadyEnded
+from core.services.runs.kill_requests import AlreadyEnded, find_killable
 from core.services.runs.kills import KillService
 from core.services.runs.runs import RunService
 from core.store import audit, terminations, users
@@ -78,6 +79,28 @@ async def audited(database: Database) -> list[tuple[str, bool]]:
     async with database.sessions() as session:
         lines = await audit.recent(session, 500)
     return sorted((line.actor.name, line.allowed) for line in lines if line.action == "kill")
+
+
+@pytest.mark.parametrize("service_type", [RunService, KillService])
+async def test_a_run_that_ends_while_its_kill_is_requested_has_ended(
+    database: Database, monkeypatch: pytest.MonkeyPatch, service_type: type[Any]
+) -> None:
+    ann = await actor(database, "ann")
+    run = await running_run(database, user_id=ann.user_id)
+
+    async def find_and_end(session: AsyncSession, target: str, by: Actor) -> Run:
+        found = await find_killable(session, target, by)
+        await ended(database, run)
+        return found
+
+    module = "kills" if service_type is KillService else "runs"
+    monkeypatch.setattr(f"core.services.runs.{module}.find_killable", find_and_end)
+    kills = service(database)
+    kill = kills.kill_or_ask if service_type is KillService else kills.runs.kill
+
+    with pytest.raises(AlreadyEnded, match="completed"):
+        await kill(KillRequest(target=run.run_id), by=ann)
+    assert await kills_of(database, run) == [False]
 
 
 async def test_a_preview_lists_the_persons_own_live_runs_oldest_first(database: Database) -> None:

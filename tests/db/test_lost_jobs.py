@@ -12,7 +12,7 @@ from sqlalchemy import text
 from core.domain.kills.termination import Phase, Termination
 from core.domain.runs.run import Run, RunStatus, StopReason
 from core.queue import jobs
-from core.runner.execution.ledger import Ledger
+from core.runner.execution.ledgers.ledger import Ledger
 from core.runner.recovery.lost_jobs import MAX_FAILED_STARTS, LostJobs
 from core.runner.recovery.lost_worker import GIVE_UP_AFTER, RECHECK_AFTER
 from core.services.context import ServiceContext

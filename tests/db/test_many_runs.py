@@ -14,12 +14,13 @@ from uuid import UUID
 import asyncpg
 import pytest
 from pydantic_core import to_json
-from sqlalchemy import Select
+from sqlalchemy import Select, text
 
 from benchmarks.seed.load import NotEmpty, new_database, seed
 from benchmarks.seed.plans import END, SESSION, USER, repository_address, run_id, uuid_hex
-from bot.web.api.run_status import RunStatuses
-from bot.web.api.status_answer import StatusAnswer, StatusQuery, status_fields
+from bot.web.api.statuses.keeping import BATCH, AnswerKeeping
+from bot.web.api.statuses.run_status import USUAL_QUERY, RunStatuses, form_of
+from bot.web.api.statuses.status_answer import StatusAnswer, StatusQuery, status_fields
 from bot.web.api.values import RunPath
 from bot.web.route import Call, CheckedAnswer, NoParameters
 from core.domain.actor import Actor, Origin, Role
@@ -29,14 +30,19 @@ from core.domain.runs.run import Run, RunStatus, StopReason
 from core.domain.runs.search import RunSearch
 from core.services.context import ServiceContext
 from core.services.runs.enrichment import EVENTS
-from core.services.runs.recent_runs import CacheLimits, RecentRuns
+from core.services.runs.recent_runs import CacheLimits, KeptAnswer, RecentRuns
 from core.services.runs.status import StatusService
+from core.store.analytics.facts import FACTS
 from core.store.database import migrate
 from core.store.database.engine import Database, open_database
-from core.store.runs import listing, status_read
+from core.store.partitions import partitions
+from core.store.partitions.tables import EVENTS as EVENTS_TABLE
+from core.store.partitions.tables import is_partition
+from core.store.runs import listing, status_answers, status_read
 
 RUNS = 10_000
 OWNER = UUID(uuid_hex(1, USER, 3))
+WHOSE = listing.Whose(asker=OWNER, owners=[OWNER])
 PERSON = Actor(role=Role.VIEWER, origin=Origin.API, name="ann")
 SEARCHES = {
     "everything": RunSearch(),
@@ -46,6 +52,7 @@ SEARCHES = {
     "workflow": RunSearch(workflow="architect"),
     "session": RunSearch(session_id=UUID(uuid_hex(1, SESSION, 77))),
     "mine": RunSearch(is_mine=True),
+    "owner": RunSearch(owner="ann"),
     "repository": RunSearch(repository=repository_address(40)),
     "branch": RunSearch(branch="main"),
     "stop reason": RunSearch(stop_reason=StopReason.BUDGET),
@@ -70,7 +77,7 @@ def seeded_dsn(postgres_dsn: str) -> Iterator[str]:
     async def make() -> str:
         dsn = await new_database(postgres_dsn, "many_runs")
         await asyncio.to_thread(migrate.upgrade, dsn)
-        await seed(dsn, runs=RUNS, report=lambda _: None)
+        await seed(dsn, runs=RUNS, report=lambda _: None, has_answers=False)
         return dsn
 
     async def drop() -> None:
@@ -123,9 +130,9 @@ async def test_a_filter_of_the_list_is_served_by_an_index(many: Database, name: 
     after = PageKey(at=END - timedelta(days=300), id=OWNER)
 
     for query in (
-        listing.page_query(search, OWNER, None, 51),
-        listing.page_query(search, OWNER, after, 51),
-        listing.count_query(search, OWNER, COUNT_LIMIT + 1),
+        listing.page_query(search, WHOSE, None, 51),
+        listing.page_query(search, WHOSE, after, 51),
+        listing.count_query(search, WHOSE, COUNT_LIMIT + 1),
     ):
         found = await scans_of(many, query)
         assert found
@@ -133,7 +140,9 @@ async def test_a_filter_of_the_list_is_served_by_an_index(many: Database, name: 
 
 
 async def test_runs_without_an_owner_are_found_by_an_index(many: Database) -> None:
-    found = await scans_of(many, listing.page_query(RunSearch(is_mine=True), None, None, 51))
+    found = await scans_of(
+        many, listing.page_query(RunSearch(is_mine=True), listing.Whose(), None, 51)
+    )
 
     assert "Seq Scan" not in {kind for kind, _ in found}
 
@@ -146,13 +155,47 @@ def test_the_list_covers_every_filter() -> None:
         if getattr(search, field.name) != getattr(RunSearch(), field.name)
     }
 
-    assert used == {field.name for field in fields(RunSearch)}
+    # A text is served by none: it is looked for in a part of the list that has a limit.
+    assert used == {field.name for field in fields(RunSearch)} - {"text", "text_window"}
 
 
 async def test_a_status_is_read_by_indexes(many: Database) -> None:
     found = await scans(many, status_read.statement_for(EVENTS), run_id(1, 5))
 
-    assert {table for _, table in found} == {"workflow_runs", "workflow_steps", "run_events"}
+    read = {EVENTS_TABLE.name if is_partition(table) else table for _, table in found}
+    assert read == {"workflow_runs", "workflow_steps", "run_events"}
+    assert {kind for kind, _ in found} <= {"Index Scan", "Bitmap Heap Scan"}, found
+
+
+async def test_a_status_leaves_out_the_months_before_its_run(many: Database) -> None:
+    async with many.sessions() as session:
+        newest = await session.scalar(
+            text("SELECT run_id FROM workflow_runs ORDER BY created_at DESC LIMIT 1")
+        )
+        months = await partitions.list_partitions(session, EVENTS_TABLE)
+    connection = await asyncpg.connect(many.dsn, timeout=10)
+    try:
+        plan = await connection.fetch(
+            f"EXPLAIN (ANALYZE, TIMING OFF, SUMMARY OFF) {status_read.statement_for(EVENTS)}",
+            newest,
+        )
+    finally:
+        await connection.close(timeout=5)
+
+    looked_at = [
+        row[0] for row in plan if " on run_events_" in row[0] and "never executed" not in row[0]
+    ]
+    assert len(months) > 20
+    assert 0 < len(looked_at) < 8, "\n".join(row[0] for row in plan)
+
+
+async def test_days_of_the_history_are_computed_by_indexes(many: Database) -> None:
+    """Also of many days at once, as after a migration."""
+    days = [END.date() - timedelta(days=number) for number in range(100)]
+
+    found = await scans(many, FACTS.replace("CAST(:days AS date[])", "$1::date[]"), days)
+
+    assert {table for _, table in found} == {"workflow_runs", "terminations", "ledger_entries"}
     assert {kind for kind, _ in found} <= {"Index Scan", "Bitmap Heap Scan"}, found
 
 
@@ -203,6 +246,47 @@ async def test_kept_answers_are_the_ones_without_a_cache(many: Database) -> None
 
     assert keeping.cache.used_bytes > 300 * 1_000
     assert plain.cache.used_bytes == 0
+    await keeping.answers.close()
+
+
+async def test_stored_answers_are_the_ones_that_are_made(many: Database) -> None:
+    context = ServiceContext(many, lambda: END + timedelta(hours=1))
+    plain = StatusService(context, RecentRuns(CacheLimits(is_on=False)))
+    keeping = StatusService(context)
+    chosen = [run_id(1, number) for number in [*range(0, 300, 3), *range(RUNS - 8, RUNS)]]
+    await AnswerKeeping(keeping, context.clock).keep(chosen)
+    await keeping.answers.close()
+    other, form = StatusService(context), form_of(USUAL_QUERY)
+
+    found = {one: await other.kept(one, form, by=PERSON) for one in chosen}
+
+    for one, stored in found.items():
+        report = await plain.status(one, by=PERSON)
+        made = to_json(status_fields(report, USUAL_QUERY, now=context.clock()))
+        assert stored is None if report.run.is_live else stored and stored.written == made
+    assert {type(one) for one in found.values()} == {type(None), KeptAnswer}
+
+
+async def test_answers_for_all_earlier_runs_are_made_in_parts(many: Database) -> None:
+    context = ServiceContext(many, lambda: END + timedelta(hours=1))
+    statuses = StatusService(context)
+    keeping = AnswerKeeping(statuses, context.clock)
+
+    kept = [await keeping.keep_due() for _ in range(3)]
+
+    assert all(0 < count <= 2 * BATCH for count in kept)
+    async with many.sessions() as session:
+        stored = await session.scalar(text("SELECT count(*) FROM status_answers"))
+    assert stored is not None
+    assert stored >= sum(kept)
+    await statuses.answers.close()
+
+
+async def test_a_stored_answer_is_read_by_indexes(many: Database) -> None:
+    found = await scans(many, status_answers.READ, run_id(1, 5), "edition")
+
+    assert {table for _, table in found} == {"workflow_runs", "status_answers"}
+    assert {kind for kind, _ in found} <= {"Index Scan", "Bitmap Heap Scan"}, found
 
 
 async def test_seeding_deletes_no_runs(many: Database) -> None:
@@ -210,4 +294,7 @@ async def test_seeding_deletes_no_runs(many: Database) -> None:
         await seed(many.dsn, runs=10)
 
     async with many.sessions() as session:
-        assert await listing.count(session, SEARCHES["session"], user_id=None, at_most=10) >= 1
+        assert (
+            await listing.count(session, SEARCHES["session"], whose=listing.Whose(), at_most=10)
+            >= 1
+        )

@@ -62,7 +62,11 @@ async def test_strange_arguments_are_answered(database: Database, tmp_path: Path
             return actor
 
         tools = Tools(
-            runs=backend.runs, statuses=backend.statuses, feed=backend.feed, clock=utc_now
+            runs=backend.runs,
+            restarts=backend.restarts,
+            statuses=backend.statuses,
+            feed=backend.feed,
+            clock=utc_now,
         )
         listed = tool_list(backend.runs.workflows)
         known = [(await harness.start("x")).run_id for _ in range(3)]

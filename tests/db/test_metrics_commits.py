@@ -12,6 +12,7 @@ from uuid import uuid4
 import pytest
 
 from core.domain.kills.termination import Phase, Termination
+from core.domain.retention import RetentionKind
 from core.domain.runs.run import Run, RunStatus, StopReason
 from core.store import terminations
 from core.store.database.engine import Database, open_database
@@ -43,6 +44,9 @@ class Heard:
 
     def alerts_evaluated(self, at: datetime) -> None:
         raise AssertionError
+
+    def expired_removed(self, kind: RetentionKind, *, rows: int, months: int) -> None:
+        """Nothing."""
 
 
 @asynccontextmanager

@@ -68,7 +68,7 @@ async def fill(database: Database) -> None:
         owner = await users.add(session, "ci", now=NOW)
         token = ApiToken(id=uuid4(), name="ci", created_at=NOW, role=Role.RUNNER, user_id=owner.id)
         await tokens.add(session, token, digest="d" * 64)
-    await Transcripts(database.sessions).append(
+    await Transcripts(database).append(
         {"project_key": "p", "session_id": str(run.session_id)}, [{"type": "user"}]
     )
 

@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy.exc import DBAPIError
 
 from core.queue.worker import Worker
-from core.store.database.embedded import embedded_postgres
+from core.store.database.embedded.server import embedded_postgres
 from core.store.database.engine import Database, open_database
 from core.store.database.migrate import upgrade
 from tests.fakes.queue import (

@@ -7,10 +7,12 @@ from decimal import Decimal
 import pytest
 
 from core.domain.runs.run import CostSource, Run, StopReason, Usage
+from core.domain.sessions.ledger import EntrySource, LedgerSum
 from core.domain.workflow import OnWorkerLost
 from core.runner.execution.attempt import prompt_uuid_of
+from core.store import ledger
 from core.store.sessions.transcripts import Transcripts
-from tests.db.test_fleet_rescue import RescueHarness, rescue_harness
+from tests.rescue_harness import RescueHarness, rescue_harness
 
 __all__ = ["rescue_harness"]
 
@@ -26,7 +28,7 @@ async def transcribe(rescue_harness: RescueHarness, run: Run, *lines: dict[str, 
     """Add lines to the transcript of a run's present attempt."""
     key = {"project_key": "p", "session_id": str(run.session_id)}
     prompt = {"type": "user", "uuid": str(prompt_uuid_of(run, run.attempt))}
-    store = Transcripts(rescue_harness.database.sessions).for_attempt(run.run_id, run.attempt)
+    store = Transcripts(rescue_harness.database).for_attempt(run.run_id, run.attempt)
     await store.append(key, [prompt, *lines])
 
 
@@ -82,3 +84,22 @@ async def test_a_killed_agents_last_answers_are_counted_after_its_worker_died(
 
     ended = await rescue_harness.ledger.read_run(run.run_id)
     assert (ended.stop_reason, ended.usage.output_tokens) == (StopReason.KILLED, 100)
+
+
+async def test_each_lost_attempt_has_an_entry_of_its_own(rescue_harness: RescueHarness) -> None:
+    run = await rescue_harness.start_run()
+    await transcribe(rescue_harness, run, answer(1))
+    (lost,) = await rescue_harness.check_twice()
+    again = await rescue_harness.begin(lost)
+    await transcribe(rescue_harness, again, answer(2), answer(3))
+    (lost,) = await rescue_harness.check_twice()
+
+    async with rescue_harness.database.sessions.begin() as session:
+        entries = (await ledger.of_runs(session, [run.id]))[run.id]
+
+    assert [(one.attempt, one.turns, one.source) for one in entries] == [
+        (1, 1, EntrySource.ESTIMATED),
+        (2, 2, EntrySource.ESTIMATED),
+    ]
+    spent = LedgerSum.of_entries(entries)
+    assert (spent.turns, spent.usage, spent.known_usd) == (lost.turns, lost.usage, lost.cost_usd)

@@ -22,8 +22,8 @@ from core.store import terminations
 from core.store.fleet import attempts
 from core.store.runs import runs
 from tests.database import missing_table
-from tests.db.test_fleet_rescue import RescueHarness, record, rescue_harness
 from tests.inbox_harness import wait_until
+from tests.rescue_harness import RescueHarness, record, rescue_harness
 
 __all__ = ["rescue_harness"]
 
@@ -169,6 +169,7 @@ async def test_a_step_of_the_rescue_that_fails_does_not_prevent_the_others(
         inbox=unused,
         worker=unused,
         installation_id="",
+        caretaker=unused,
     )
 
     async with missing_table(rescue_harness.database, "workflow_processes"):
@@ -201,6 +202,7 @@ async def test_a_worker_stops_although_it_cannot_sign_off(
         inbox=unused,
         worker=worker,
         installation_id="",
+        caretaker=unused,
     )
 
     async with missing_table(rescue_harness.database, "workers"):

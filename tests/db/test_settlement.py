@@ -11,18 +11,23 @@ from typing import Any
 
 import pytest
 
-from core.agent.attempt_result import AttemptResult
-from core.domain.runs.diff import DiffStat, StartState
+from core.agent.results.attempt_result import AttemptResult
+from core.domain.failures.failed_attempt import FailedAttempt
 from core.domain.runs.event import AgentResult, AgentText
 from core.domain.runs.run import Run, RunStatus, StopReason, Usage
+from core.domain.runs.work.checkpoint_policy import CheckpointPolicy
+from core.domain.runs.work.diff import StartState
+from core.runner.checkpoints.checkpoint_ledger import CheckpointLedger
+from core.runner.checkpoints.checkpointer import Checkpointer
 from core.runner.execution.attempt import Attempt, Cause, Prepared
-from core.runner.execution.ledger import Ledger
+from core.runner.execution.ledgers.ledger import Ledger
 from core.runner.execution.settlement import Settlement
 from core.runner.keeping.carry import Carrier
 from core.runner.keeping.keeper import KeptWork, WorkKeeper
 from core.runner.recovery.clean_up import Cleaner
 from core.store.database.engine import Database
 from core.store.fleet import attempts
+from core.workspace.work.changes import Measured
 from core.workspace.workspaces import Workspace, Workspaces
 from tests.database import NOW, missing_table
 from tests.inbox_harness import WORKER, InboxHarness
@@ -35,7 +40,11 @@ class FailingLedger(Ledger):
     """A ledger that cannot write outcomes."""
 
     async def finish(
-        self, attempt: Attempt, end: AttemptResult, kept: KeptWork | None = None
+        self,
+        attempt: Attempt,
+        end: AttemptResult,
+        kept: KeptWork | None = None,
+        failed: FailedAttempt | None = None,
     ) -> Run:
         raise RuntimeError(DEFECT)
 
@@ -48,13 +57,9 @@ class FailingWorkspaces(Workspaces):
     ) -> Mapping[str, Any]:
         return {"head": "c0ffee", "uncommitted_files": 0}
 
-    async def diff(
-        self,
-        workspace: Workspace,
-        start: StartState | str | None,
-        *,
-        saved: Mapping[str, Any] | None = None,
-    ) -> DiffStat:
+    async def measure(
+        self, workspace: Workspace, start: StartState, *, saved: Mapping[str, Any] | None = None
+    ) -> Measured:
         raise RuntimeError(DEFECT)
 
 
@@ -77,7 +82,12 @@ async def settled(attempt: Attempt, ledger: Ledger, folder: Path) -> Run:
     """The run after the end of its attempt was recorded."""
     workspaces = FailingWorkspaces(folder, git_timeout=timedelta(seconds=5))
     settlement = Settlement(
-        ledger, WorkKeeper(workspaces), Carrier(ledger, workspaces), Cleaner(folder), folder
+        ledger,
+        WorkKeeper(workspaces),
+        Carrier(ledger, workspaces),
+        Checkpointer(CheckpointLedger(ledger.context), workspaces, CheckpointPolicy()),
+        Cleaner(folder),
+        folder,
     )
     afterwards = await settlement.settle(attempt, None, None)
     assert afterwards is not None

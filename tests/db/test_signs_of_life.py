@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import func, select
 
-from core.domain.runs.awaited import AWAITED_KEY, Awaited, AwaitedKind
+from core.domain.runs.activity.awaited import AWAITED_KEY, Awaited, AwaitedKind
 from core.domain.runs.errors import RunNotFound, StaleAttempt
 from core.domain.runs.run import StopReason
 from core.store.database.engine import Database

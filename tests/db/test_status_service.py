@@ -17,7 +17,7 @@ from core.domain.runs.event import EventKind, EventRecord
 from core.domain.runs.run import Run, StopReason
 from core.domain.runs.step import Step, StepStatus
 from core.services.context import NotAllowed, ServiceContext
-from core.services.runs.recent_runs import CacheLimits, RecentRuns
+from core.services.runs.recent_runs import AnswerForm, CacheLimits, RecentRuns
 from core.services.runs.status import StatusService
 from core.store import events, steps
 from core.store.database.engine import Database
@@ -26,6 +26,7 @@ from tests.database import NOW, missing_table, running_run
 
 PERSON = Actor(role=Role.VIEWER, origin=Origin.API, name="ann")
 LATER = NOW + timedelta(seconds=30)
+FORM = AnswerForm("1")
 
 
 def service(database: Database, *, is_on: bool = True, now: datetime = LATER) -> StatusService:
@@ -149,13 +150,13 @@ async def test_an_answer_is_kept_until_the_row_of_its_run_is_written(database: D
     report = await reader.status(run.run_id, by=PERSON)
 
     async def is_kept() -> bool:
-        return await reader.kept(run.run_id, "1", by=PERSON) is not None
+        return await reader.kept(run.run_id, FORM, by=PERSON) is not None
 
     assert not await is_kept()
-    reader.keep(report, "1", written=b"{}", etag="a")
+    reader.keep(report, FORM, written=b"{}", etag="a")
     assert await is_kept()
-    assert await reader.kept(run.run_id, "2", by=PERSON) is None
-    assert await reader.kept(run.run_id, "1", by=replace(PERSON, role=Role.NONE)) is None
+    assert await reader.kept(run.run_id, AnswerForm("2"), by=PERSON) is None
+    assert await reader.kept(run.run_id, FORM, by=replace(PERSON, role=Role.NONE)) is None
 
     async with database.sessions.begin() as session:
         await session.execute(text("UPDATE workflow_runs SET result = 'Done, really.'"))
@@ -164,16 +165,28 @@ async def test_an_answer_is_kept_until_the_row_of_its_run_is_written(database: D
     assert not await is_kept()
 
 
-async def test_what_grows_as_time_passes_is_not_kept(database: Database) -> None:
-    live, ended = await running_run(database), await running_run(database)
-    await write(database, ended, plan=[step(1, StepStatus.IN_PROGRESS, started_at=NOW)])
-    await finish(database, ended, after=20)
+async def test_what_changes_as_time_passes_is_not_kept(database: Database) -> None:
+    live = await running_run(database)
     reader = service(database)
+    report = await reader.status(live.run_id, by=PERSON)
 
-    for run in (live, ended):
-        report = await reader.status(run.run_id, by=PERSON)
-        reader.keep(report, "1", written=b"{}", etag="a")
-        assert await reader.kept(run.run_id, "1", by=PERSON) is None
+    reader.keep(report, FORM, written=b"{}", etag="a")
+
+    assert await reader.kept(live.run_id, FORM, by=PERSON) is None
+
+
+async def test_nothing_of_an_ended_run_changes_as_time_passes(database: Database) -> None:
+    run = await running_run(database)
+    await write(database, run, plan=[step(1, StepStatus.IN_PROGRESS, started_at=NOW)])
+    await finish(database, run, after=20)
+
+    soon, late = [
+        await enriched(service(database, now=NOW + timedelta(hours=hours)), run.run_id)
+        for hours in (1, 2)
+    ]
+
+    assert soon == late
+    assert [one.duration_seconds for one in soon.steps] == [20]
 
 
 @pytest.mark.parametrize("is_ended", [False, True])

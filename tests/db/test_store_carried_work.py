@@ -9,13 +9,13 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import func, select
 
-from core.domain.runs.carried_work import Bundle, BundleTooLarge, CarriedWork
 from core.domain.runs.errors import StaleAttempt
 from core.domain.runs.run import Run
+from core.domain.runs.work.carried_work import Bundle, BundleTooLarge, CarriedWork
 from core.store.database.engine import Database
 from core.store.runs import runs
 from core.store.sessions import carried_work
-from core.store.tables.carried_work import CarriedWorkRow
+from core.store.tables.work.carried_work import CarriedWorkRow
 from tests.database import NOW, running_run
 
 COMMITS = Bundle(

@@ -11,8 +11,8 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from core.store.database.embedded import EmbeddedServer, embedded_postgres
-from core.store.database.embedded_programs import EmbeddedPostgresFailed
+from core.store.database.embedded.programs import EmbeddedPostgresFailed
+from core.store.database.embedded.server import EmbeddedServer, embedded_postgres
 from core.store.database.engine import open_database
 from tests.database import NO_DURABILITY
 from tests.limits import limit

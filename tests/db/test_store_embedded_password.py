@@ -16,8 +16,8 @@ import asyncpg
 import psycopg
 import pytest
 
-from core.store.database.embedded import EmbeddedServer, embedded_postgres
-from core.store.database.embedded_password import password_file
+from core.store.database.embedded.password import password_file
+from core.store.database.embedded.server import EmbeddedServer, embedded_postgres
 from tests.database import NO_DURABILITY
 from tests.limits import limit
 

@@ -11,12 +11,14 @@ import pytest
 from core.domain.runs.errors import AmbiguousRun, RunNotFound
 from core.domain.runs.request import RunFilter
 from core.domain.runs.run import CostSource, Run, StopReason
+from core.domain.sessions.ledger import EntrySource
 from core.store import users
 from core.store.database.engine import Database
 from core.store.fleet import pending
 from core.store.runs import run_queries, runs
 from tests.database import NOW, running_run, stored_run
 from tests.db.run_fields import LATER
+from tests.ledger_rows import spent
 
 
 @pytest.mark.parametrize(
@@ -112,17 +114,13 @@ async def test_a_session_has_the_totals_of_its_runs(database: Database) -> None:
         unknown = (await run_queries.totals_of_sessions(session, [first.session_id]))[
             first.session_id
         ]
-    await run_of(
-        first.session_id,
-        turns=5,
-        cost_usd=Decimal("1.4468734"),
-        cost_source=CostSource.REPORTED,
-    )
+    second = await run_of(first.session_id, turns=5)
+    await spent(database, second, "1.4468734")
     async with database.sessions() as session:
         reported = (await run_queries.totals_of_sessions(session, [first.session_id]))[
             first.session_id
         ]
-    await run_of(first.session_id, cost_usd=Decimal("0.1"), cost_source=CostSource.ESTIMATED)
+    await spent(database, await run_of(first.session_id), "0.1", EntrySource.ESTIMATED)
     async with database.sessions() as session:
         mixed = (await run_queries.totals_of_sessions(session, [first.session_id]))[
             first.session_id

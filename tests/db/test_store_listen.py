@@ -21,7 +21,7 @@ from sqlalchemy import text
 from core.domain.errors import Unavailable
 from core.domain.runs.run import StopReason
 from core.store.changes import CHANNEL
-from core.store.database.embedded import EmbeddedServer
+from core.store.database.embedded.server import EmbeddedServer
 from core.store.database.engine import Database, open_database, translate_errors
 from core.store.database.leadership import leadership
 from core.store.database.listen import TICK, ChangeListener, listen

@@ -34,7 +34,7 @@ from core.store import audit, events, steps, terminations, users
 from core.store.database.engine import Database
 from core.store.fleet import attempts
 from core.store.runs import run_queries, runs
-from core.store.sessions import messages, sessions
+from core.store.sessions import found_sessions, messages, sessions
 from tests.database import NOW, new_session, running_run, stored_run
 
 LATER = NOW + timedelta(seconds=60)
@@ -64,15 +64,15 @@ async def test_a_session_is_found_by_its_newest_name_and_owner(database: Databas
             session, slack_team_id="T1", slack_user_id="U1", name="ana", now=NOW
         )
         for made in (
-            old := new_session(name="auth", user_id=ana.id),
-            new := replace(old, id=uuid4(), created_at=LATER),
+            old := new_session(name="auth", user_id=ana.id, closed_at=LATER),
+            new := replace(old, id=uuid4(), created_at=LATER, closed_at=None),
             nobodys := new_session(name="auth"),
         ):
             await sessions.add(session, made)
 
-        assert await sessions.find_by_name(session, "auth", user_id=ana.id) == new
-        assert await sessions.find_by_name(session, "auth", user_id=None) == nobodys
-        assert await sessions.find_by_name(session, "aut", user_id=ana.id) is None
+        assert await found_sessions.open_by_name(session, "Auth", user_id=ana.id) == new
+        assert await found_sessions.by_name(session, "auth", user_id=None) == nobodys
+        assert await found_sessions.by_name(session, "aut", user_id=ana.id) is None
         changed = await sessions.change(session, new.id, workspace_id="ws_2")
         assert changed == await sessions.get(session, new.id) == replace(new, workspace_id="ws_2")
         with pytest.raises(SessionNotFound):

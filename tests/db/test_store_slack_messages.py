@@ -18,7 +18,7 @@ from core.domain.drawables import (
 )
 from core.domain.runs.run import Run, StopReason
 from core.store.database.engine import Database
-from core.store.runs import run_queries, runs
+from core.store.runs import runs, thread_read
 from core.store.slack import drawables, slack_messages, uncertain_writes
 from tests.database import NOW, running_run, stored_run
 
@@ -39,22 +39,20 @@ def message_of(run: Run, **fields: Any) -> SlackMessage:
 async def save_message(database: Database, run: Run, **fields: Any) -> SlackMessage:
     """Save a message; a card that is settled is the last of its thread, as the drawer has it."""
     drawn = message_of(run, **fields)
-    async with database.sessions.begin() as session:
-        await slack_messages.save(session, drawn)
-        if drawn.slot == "card" and drawn.state is not SlackMessageState.SENDING:
-            await drawables.record_drawn(
-                session, drawn.drawable, version=drawn.version, is_live=run.is_live
-            )
+    await slack_messages.save(database.reads, drawn)
+    if drawn.slot == "card" and drawn.state is not SlackMessageState.SENDING:
+        await drawables.record_drawn(
+            database.reads, drawn.drawable, version=drawn.version, is_live=run.is_live
+        )
     return drawn
 
 
 async def outdated_threads(
     database: Database, *, team_id: str = "T1", limit: int = 50
 ) -> list[str]:
-    async with database.sessions() as session:
-        found = await drawables.outdated(
-            session, limit=limit, team_id=team_id, kinds=[DrawableKind.THREAD]
-        )
+    found = await drawables.outdated(
+        database.reads, limit=limit, team_id=team_id, kinds=[DrawableKind.THREAD]
+    )
     return [one.key for one in found]
 
 
@@ -187,10 +185,9 @@ async def test_a_thread_has_ended_when_none_of_its_runs_is_live(database: Databa
     mixed = await finish_run(database, await running_run(database))
     await stored_run(database, session_id=mixed.session_id, thread_key=mixed.run_id)
 
-    async with database.sessions() as session:
-        found = await run_queries.threads_with_undisturbed_run(
-            session, [run.run_id for run in (over, live, mixed)]
-        )
+    found = await thread_read.undisturbed(
+        database.reads, [run.run_id for run in (over, live, mixed)]
+    )
 
     assert found == {live.run_id, mixed.run_id}
 
@@ -199,9 +196,8 @@ async def test_a_thread_with_a_kill_is_not_undisturbed(database: Database) -> No
     run = await running_run(database)
     async with database.sessions.begin() as session:
         await runs.request_kill(session, run.run_id, now=NOW)
-        found = await run_queries.threads_with_undisturbed_run(session, [run.run_id])
 
-    assert found == frozenset()
+    assert await thread_read.undisturbed(database.reads, [run.run_id]) == frozenset()
 
 
 @pytest.mark.parametrize("slot", ["card", "notices:1"])
@@ -213,8 +209,7 @@ async def test_a_message_that_a_former_leader_sent_is_drawn_over(
     await save_message(database, ended)
     assert await outdated_threads(database) == []
 
-    async with database.sessions.begin() as session:
-        await slack_messages.save(session, message_of(run, slot=slot))
+    await slack_messages.save(database.reads, message_of(run, slot=slot))
 
     assert await outdated_threads(database) == [run.run_id]
 
@@ -224,8 +219,7 @@ async def test_a_version_that_a_former_leader_recorded_is_drawn_over(database: D
     ended = await finish_run(database, run)
     await save_message(database, ended)
 
-    async with database.sessions.begin() as session:
-        await drawables.record_drawn(session, thread_of(run), version=run.version, is_live=True)
+    await drawables.record_drawn(database.reads, thread_of(run), version=run.version, is_live=True)
 
     assert await outdated_threads(database) == [run.run_id]
 
@@ -259,13 +253,12 @@ async def test_what_is_behind_is_found_without_reading_the_history(database: Dat
         await (await connection.execution_options(isolation_level="AUTOCOMMIT")).exec_driver_sql(
             "ANALYZE drawables"
         )
-        query = str(
-            drawables.outdated_query(team_id="T1", kinds=["thread"], limit=50).compile(
-                dialect=connection.dialect, compile_kwargs={"literal_binds": True}
+        raw: Any = (await connection.get_raw_connection()).driver_connection
+        plan = str(
+            await raw.fetchval(
+                f"EXPLAIN (ANALYZE, FORMAT JSON) {drawables.OUTDATED}", "T1", ["thread"], 50
             )
         )
-        explained = await connection.exec_driver_sql(f"EXPLAIN (ANALYZE, FORMAT JSON) {query}")
-        plan = str(explained.scalar())
 
     assert await outdated_threads(database) == [live.run_id]
     assert "idx_drawables_open" in plan

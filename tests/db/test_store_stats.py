@@ -11,16 +11,22 @@ from uuid import uuid4
 import pytest
 
 from core.domain.actor import Actor, Origin, Role
+from core.domain.alerts.channels.subscription import AlertFilter
+from core.domain.analytics.report import Question
 from core.domain.errors import Forbidden
 from core.domain.kills.termination import Phase, ProcessIdentity, Termination
-from core.domain.runs.run import CostSource, Run, RunStatus, StopReason
+from core.domain.runs.run import Run, RunStatus, StopReason
 from core.domain.runs.stats import KillStats, Period, RunStats, Stats
+from core.domain.sessions.ledger import EntrySource
+from core.services.analytics import AnalyticsService
 from core.services.context import ServiceContext
 from core.services.stats import StatsService
 from core.store import audit, terminations
+from core.store.alerts import digests
 from core.store.database.engine import Database
 from core.store.runs import runs
 from tests.database import NOW, database, postgres_dsn, running_run, stored_run
+from tests.ledger_rows import spent
 
 __all__ = ["database", "postgres_dsn"]
 
@@ -92,13 +98,14 @@ async def test_runs_are_counted_by_status_and_reason(database: Database) -> None
 
 async def test_cost_is_reported_by_its_source(database: Database) -> None:
     for cost, source in (
-        (Decimal("1.25"), CostSource.REPORTED),
-        (Decimal("0.75"), CostSource.REPORTED),
-        (Decimal("0.1"), CostSource.ESTIMATED),
-        (Decimal("0.2"), None),
+        ("1.25", EntrySource.REPORTED),
+        ("0.75", EntrySource.REPORTED),
+        ("0.1", EntrySource.ESTIMATED),
+        ("0.2", EntrySource.ESTIMATED),
     ):
         run = await running_run(database)
-        await ended(database, run, StopReason.SUCCESS, cost_usd=cost, cost_source=source)
+        await spent(database, run, cost, source)
+        await ended(database, run, StopReason.SUCCESS)
     await ended(database, await running_run(database), StopReason.AGENT_ERROR)
     await stored_run(database)
 
@@ -107,6 +114,46 @@ async def test_cost_is_reported_by_its_source(database: Database) -> None:
     assert (spend.reported_usd, spend.reported_runs) == (Decimal(2), 2)
     assert (spend.estimated_usd, spend.estimated_runs) == (Decimal("0.3"), 2)
     assert spend.unknown_runs == 1
+
+
+async def test_what_was_reported_and_estimated_for_one_run_stays_apart(database: Database) -> None:
+    run = await running_run(database)
+    await spent(database, run, "0.5", EntrySource.ESTIMATED)
+    await spent(database, run, "2", attempt=2)
+
+    spend = (await stats_of(database)).runs.spend
+
+    assert (spend.reported_usd, spend.reported_runs) == (Decimal(2), 0)
+    assert (spend.estimated_usd, spend.estimated_runs) == (Decimal("0.5"), 1)
+    assert spend.unknown_runs == 0
+
+
+async def test_statistics_digest_and_history_agree(database: Database) -> None:
+    for number, reason in enumerate(StopReason):
+        run = await running_run(database)
+        await spent(database, run, str(number), list(EntrySource)[number % 2])
+        if number % 3 == 0:
+            await spent(database, run, "0.25", attempt=2)
+        await ended(database, run, reason)
+        if reason is StopReason.KILLED:
+            await add_kill(database, run, {Phase.CONFIRMED: 900})
+    today = NOW.date()
+    context = ServiceContext(database, lambda: SOON)
+
+    found = await stats_of(database)
+    async with database.sessions() as session:
+        since, until = found.since, SOON + timedelta(seconds=1)
+        conditions = digests.ended_within(AlertFilter(), since=since, until=until)
+        told = await digests.run_totals(session, *conditions)
+    total = (
+        await AnalyticsService(context).report(Question(first=today, last=today), by=VIEWER)
+    ).total
+
+    assert told == found.runs
+    assert total.spend == found.runs.spend
+    assert total.by_status == found.runs.by_status
+    assert total.by_stop_reason == found.runs.by_stop_reason
+    assert (total.kills.count, total.kills.confirmed) == (1, 1)
 
 
 async def test_kills_are_counted_by_their_result(database: Database) -> None:

@@ -31,7 +31,7 @@ async def test_the_store_meets_the_sdks_contracts(database: Database) -> None:
         contracts.append(1)
         async with database.sessions.begin() as session:
             await session.execute(text("DELETE FROM transcript_entries"))
-        return cast("SessionStore", Transcripts(database.sessions, fold=fold_session_summary))
+        return cast("SessionStore", Transcripts(database, fold=fold_session_summary))
 
     await run_session_store_conformance(fresh)
 
@@ -42,7 +42,7 @@ async def test_the_store_meets_the_sdks_contracts(database: Database) -> None:
 async def test_a_session_resumed_in_another_directory_finds_its_history(
     database: Database,
 ) -> None:
-    transcripts = Transcripts(database.sessions)
+    transcripts = Transcripts(database)
     session_id = str(uuid4())
     await transcripts.append(key(session_id, "-srv-a"), [{"type": "user", "uuid": "1"}])
     await transcripts.append(key(session_id, "-srv-b"), [{"type": "user", "uuid": "2"}])
@@ -56,7 +56,7 @@ async def test_a_session_resumed_in_another_directory_finds_its_history(
 
 
 async def test_a_line_sent_twice_is_stored_once_in_its_first_position(database: Database) -> None:
-    transcripts = Transcripts(database.sessions)
+    transcripts = Transcripts(database)
     transcript_key = key(str(uuid4()))
     lines = [{"type": "user", "uuid": uuid} for uuid in ("b", "a", "b")]
     await transcripts.append(transcript_key, lines)
@@ -70,7 +70,7 @@ async def test_a_line_sent_twice_is_stored_once_in_its_first_position(database: 
 
 
 async def test_a_line_is_read_exactly_as_stored(database: Database) -> None:
-    transcripts = Transcripts(database.sessions)
+    transcripts = Transcripts(database)
     transcript_key = key(str(uuid4()))
     line = {
         "type": "user",
@@ -88,7 +88,7 @@ async def test_a_line_is_read_exactly_as_stored(database: Database) -> None:
 async def test_a_number_that_json_cannot_express_does_not_block_a_transcript(
     database: Database, number: str
 ) -> None:
-    transcripts = Transcripts(database.sessions)
+    transcripts = Transcripts(database)
     transcript_key = key(str(uuid4()))
     line = json.loads(f'{{"type": "user", "uuid": "1", "cost": [{number}]}}')
 
@@ -101,7 +101,7 @@ async def test_a_number_that_json_cannot_express_does_not_block_a_transcript(
 async def test_a_uuid_that_does_not_fit_the_index_does_not_block_a_transcript(
     database: Database,
 ) -> None:
-    transcripts = Transcripts(database.sessions)
+    transcripts = Transcripts(database)
     transcript_key = key(str(uuid4()))
     line = {"type": "user", "uuid": token_hex(20_000)}
 
@@ -116,7 +116,7 @@ async def test_a_uuid_that_does_not_fit_the_index_does_not_block_a_transcript(
 async def test_a_session_with_any_text_can_be_resumed_and_counted(
     database: Database, words: str
 ) -> None:
-    transcripts = Transcripts(database.sessions)
+    transcripts = Transcripts(database)
     session_id, prompt = uuid4(), uuid4()
     lines: list[dict[str, Any]] = [
         {"type": "tool", "text": words, words: [words]},
@@ -133,7 +133,7 @@ async def test_a_session_with_any_text_can_be_resumed_and_counted(
 
 async def test_an_attempt_adds_only_to_its_own_session(database: Database) -> None:
     run, other = await running_run(database), await running_run(database)
-    transcripts = Transcripts(database.sessions)
+    transcripts = Transcripts(database)
     of_attempt = transcripts.for_attempt(run.run_id, run.attempt)
     forged = [{"type": "user", "uuid": "forged"}]
 
@@ -152,7 +152,7 @@ async def test_an_attempt_adds_only_to_its_own_session(database: Database) -> No
 
 
 async def test_concurrent_batches_do_not_mix(database: Database) -> None:
-    transcripts = Transcripts(database.sessions)
+    transcripts = Transcripts(database)
     transcript_key = key(str(uuid4()))
 
     await asyncio.gather(
@@ -171,7 +171,7 @@ async def test_concurrent_batches_do_not_mix(database: Database) -> None:
 
 
 async def test_a_session_can_be_resumed_after_its_first_message(database: Database) -> None:
-    transcripts = Transcripts(database.sessions)
+    transcripts = Transcripts(database)
     session_id = uuid4()
     transcript_key = key(str(session_id))
     # A program that dies at its start has stored its queue, but cannot resume from that.
@@ -204,4 +204,4 @@ async def test_an_unreachable_database_raises_its_own_error(
     # Nothing listens on this port.
     async with open_database(f"postgresql://me@/none?host={tmp_path}") as away:
         with pytest.raises(Unavailable):
-            await ask(Transcripts(away.sessions))
+            await ask(Transcripts(away))

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from core.domain.fleet.worker_message import MessageOutcome, WorkerMessage, WorkerMessageKind
 from core.domain.runs.run import Run
 from core.runner.execution.attempt import Attempt, Cause
-from core.runner.execution.ledger import Ledger
+from core.runner.execution.ledgers.ledger import Ledger
 from core.runner.execution.progress import Progress
 from core.runner.worker.inbox import HANDLERS
 from core.services.housekeeping import MESSAGE_RETENTION, HousekeepingService

@@ -13,7 +13,7 @@ import pytest
 
 from core.services.context import ServiceContext
 from core.store.database import migrate
-from core.store.database.embedded import EmbeddedServer
+from core.store.database.embedded.server import EmbeddedServer
 from core.store.database.engine import Database, open_database
 from tests.database import NO_DURABILITY, NOW
 from tests.inbox_harness import WORKER, InboxHarness, connected, wait_for_rows, wait_until

@@ -19,11 +19,12 @@ from bot.slack.client.rate_limits import RateLimiter
 from bot.slack.client.socket import open_sockets
 from bot.slack.client.web_api import CALL_TIMEOUT, Slack, open_slack_client
 from bot.slack.drawing.kinds import DrawnKinds
-from bot.slack.drawing.sending import ARRIVAL_WINDOW
+from bot.slack.drawing.messages.sending import ARRIVAL_WINDOW
 from bot.slack.inbound.access import AccessPolicy
 from bot.slack.setup import SlackCredentials, check_slack
 from bot.slack.timing import Timing
 from core.domain.actor import Role
+from tests.fakes.restarts import FakeRestarts
 from tests.fakes.services import FakeServices
 from tests.fakes.subscriptions import FakeSubscriptions
 
@@ -37,6 +38,7 @@ class RunningBot:
     services: FakeServices
     sandbox: Sandbox
     subscriptions: FakeSubscriptions
+    restarts: FakeRestarts
 
 
 @asynccontextmanager
@@ -66,6 +68,7 @@ async def open_bot(
         clock_skew: Seconds by which the machine's clock is fast, over HTTP.
     """
     kept = FakeSubscriptions() if subscriptions is None else subscriptions
+    restarts = FakeRestarts(services)
     credentials = SlackCredentials(
         bot_token=sandbox.bot_token,
         app_token=sandbox.app_token if transport == "socket" else None,
@@ -95,8 +98,10 @@ async def open_bot(
                 Services(
                     runs=services,
                     kills=services,
+                    restarts=restarts,
                     stats=services,
                     fleet=services,
+                    workspaces=services,
                     threads=services,
                     alerts=services.alerts,
                     drawables=services,
@@ -135,7 +140,12 @@ async def open_bot(
             )
             assert sockets is not None
         yield RunningBot(
-            runtime=side, slack=slack, services=services, sandbox=sandbox, subscriptions=kept
+            runtime=side,
+            slack=slack,
+            services=services,
+            sandbox=sandbox,
+            subscriptions=kept,
+            restarts=restarts,
         )
 
 

@@ -27,6 +27,7 @@ from core.domain.runs.run import Run, RunStatus, StopReason
 from core.domain.runs.snapshot import CardPlace, PersonalRuns, RunSnapshot, Thread
 from core.domain.runs.stats import KillStats, Period, RunStats, Stats
 from core.domain.workflow import UnknownWorkflow, WorkflowDefinition
+from core.domain.workspaces.record import WorkspacesView
 from core.services.context import NotAllowed
 from tests.fakes.alerts import NoAlerts
 from tests.fakes.drawables import FakeDrawables
@@ -213,6 +214,10 @@ class FakeServices(FakeDrawables, FakeInbox):
     async def workers(self, *, by: Actor) -> FleetSnapshot:
         self.check_reachable()
         return FleetSnapshot(at=datetime.now(UTC), workers=())
+
+    async def view(self, *, by: Actor) -> WorkspacesView:
+        self.check_reachable()
+        return WorkspacesView(at=datetime.now(UTC), workspaces=(), disks=())
 
     async def continue_run(
         self, request: ContinueRequest, *, by: Actor, place: Place | None = None

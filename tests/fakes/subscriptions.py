@@ -8,14 +8,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
-from core.domain.actor import Action, Actor, is_allowed
-from core.domain.alerts.message import AlertMessage
-from core.domain.alerts.subscription import (
+from core.domain.actor import Action, Actor, Role
+from core.domain.alerts.channels.subscription import (
     Source,
     Subscription,
     SubscriptionFixed,
     SubscriptionNotFound,
 )
+from core.domain.alerts.message import AlertMessage
 from core.domain.runs.request import Place
 from core.domain.workflow import UnknownWorkflow
 from core.services.context import NotAllowed
@@ -27,13 +27,17 @@ class FakeSubscriptions:
 
     kept: dict[UUID, Subscription] = field(default_factory=dict)
     workflows: frozenset[str] = frozenset({"implement", "review"})
+    least_role: Role = Role.RUNNER
 
     async def message(self, group_id: str) -> AlertMessage | None:
         return None
 
+    def may_subscribe(self, *, by: Actor) -> bool:
+        return by.role >= self.least_role
+
     async def require_subscribe(self, *, by: Actor) -> None:
-        if not is_allowed(by, Action.SUBSCRIBE):
-            raise NotAllowed(by, Action.SUBSCRIBE, None)
+        if not self.may_subscribe(by=by):
+            raise NotAllowed(by, Action.SUBSCRIBE, None, needed=self.least_role)
 
     async def of_channel(self, place: Place, *, by: Actor) -> list[Subscription]:
         return [one for one in self.kept.values() if one.channel_id == place.channel_id]

@@ -22,7 +22,7 @@ from tests.faults.postgres import Postgres, open_postgres, open_rows
 from tests.faults.process_watch import ProcessWatch
 from tests.faults.rows import Rows
 from tests.faults.supervised import SupervisedProgram
-from tests.processes import new_home, slack_variables
+from tests.processes import ANY_ROOM, new_home, slack_variables
 
 SLOTS = 5
 _WORKSPACES_BYTES = "192m"
@@ -148,7 +148,7 @@ async def open_fleet(*, transport: str = "socket") -> AsyncIterator[Fleet]:
 def _program(
     folder: Path, name: str, command: str, variables: dict[str, object]
 ) -> SupervisedProgram:
-    home = new_home(folder / name)
+    home = new_home(folder / name, ANY_ROOM)
     (home / "tmp").mkdir()
     return SupervisedProgram(
         name=name,

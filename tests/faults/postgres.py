@@ -16,7 +16,7 @@ from pathlib import Path
 import asyncpg
 
 from core.store.database import migrate
-from core.store.database.embedded import EmbeddedServer
+from core.store.database.embedded.server import EmbeddedServer
 from tests.faults.rows import Rows
 
 # Commits must survive the server's crash (not the machine's): unlike in other tests, commits

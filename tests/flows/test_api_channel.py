@@ -7,7 +7,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from bot.assembly.bad_setting import BadSetting
+from bot.assembly.config.bad_setting import BadSetting
 from bot.assembly.settings import load_settings
 from bot.sandbox.slack.people import BUILDS, RANDOM
 from bot.sandbox.slack.server import Sandbox

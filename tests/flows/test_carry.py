@@ -17,6 +17,7 @@ import pytest
 from bot.assembly.backend import open_backend
 from bot.assembly.settings import load_settings
 from bot.assembly.worker_runtime import new_worker_runtime
+from core.domain.runs.checkpoint import Checkpoint
 from core.domain.runs.event import EventKind, EventRecord
 from core.domain.runs.request import ContinueRequest, KillRequest
 from core.domain.runs.run import Run, RunStatus
@@ -26,6 +27,7 @@ from core.store import events
 from core.store.fleet import attempts
 from core.store.runs import run_queries
 from core.store.sessions import carried_work
+from core.store.sessions.checkpoints import checkpoints
 from tests.core_harness import CoreHarness, core_harness
 from tests.lasting import LASTING, MANY_TURNS, LastingWork
 from tests.limits import limit
@@ -82,6 +84,13 @@ async def carried_head(core_harness: CoreHarness, run: Run) -> str | None:
     async with core_harness.backend.database.sessions.begin() as session:
         found = await carried_work.latest_head(session, run.session_id)
     return None if found is None else found[0]
+
+
+async def checkpoints_with_files(core_harness: CoreHarness, run: Run) -> list[Checkpoint]:
+    """The checkpoints at which the run had changed something."""
+    async with core_harness.backend.database.sessions.begin() as session:
+        found = await checkpoints.of_run(session, run.id)
+    return [one for one in found if one.diff is not None and one.diff.files]
 
 
 async def until_carried(core_harness: CoreHarness, run: Run, head: str) -> None:
@@ -227,6 +236,31 @@ async def test_a_run_of_a_dead_worker_continues_elsewhere_from_its_last_commit(
     assert event.data["commit"] == head
     assert event.data["incomplete"] is True
     assert event.data["workspace"] == path.name
+
+
+async def test_a_run_of_a_dead_worker_continues_elsewhere_from_a_newer_checkpoint(
+    core_harness: CoreHarness, tmp_path: Path
+) -> None:
+    # Each answer takes so long that the files are at rest for a while after each call.
+    run = await core_harness.start("[delay: 1200ms] Add rate limiting")
+    async with dying_worker(core_harness, tmp_path / "doomed") as worker:
+        async with limit(60):
+            while not (found := await checkpoints_with_files(core_harness, run)):  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
+        worker.send(signal.SIGKILL)
+        await worker.wait_until_ended()
+    assert await carried_head(core_harness, run) is None
+    await reassign(core_harness, run)
+    async with elsewhere(core_harness, tmp_path / "other") as other, other.worker():
+        ended = (await other.wait_until_ended(run)).run
+
+    assert ended.status is RunStatus.COMPLETED, ended.error_message
+    (event,) = await events_of_kind(core_harness, run, EventKind.WORK_RESTORED)
+    assert event.data["checkpoint"] >= found[-1].number
+    assert event.data["incomplete"] is True
+    # The agent does not write them again.
+    assert ended.diff is not None
+    assert {file.path for file in ended.diff.files} >= {"rate_limiting.py"}
 
 
 async def test_a_run_whose_worker_died_before_a_commit_reports_the_lost_work(

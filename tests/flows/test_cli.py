@@ -20,6 +20,7 @@ from bot.assembly.web.local_access import access_file, read_access
 from core.domain.actor import SYSTEM, Origin
 from core.store import audit
 from core.store.database.engine import Database
+from tests.flows.browsers import sign_in
 from tests.harness import Harness, open_harness
 from tests.lasting import LASTING, MANY_TURNS, LastingWork
 from tests.limits import limit
@@ -124,6 +125,8 @@ async def test_a_person_at_the_machine_needs_no_configuration(harness: Harness) 
         killed = await person.types("kill", "--wait", live["run_id"], "wrong", "branch")
         ended = await person.types("status", "--wait", "s")
         missing = await person.types("status", "run_ffffffffffff")
+        link = await person.types("dashboard")
+        dashboard = await sign_in(link.output)
         wrong = await person.types("run", "fix", "--turns", "5000", "x")
         refused = await person.types("runs", SIGNALBOX_TOKEN="sbx_nobodys")
         lasting.finish()
@@ -133,6 +136,9 @@ async def test_a_person_at_the_machine_needs_no_configuration(harness: Harness) 
         output = program.output
     after = await person.types("runs")
 
+    assert link.status == 0, link.errors
+    assert "operator" in dashboard
+    assert run_id in dashboard
     assert before.status == 4
     assert "`signalbox up` writes one" in before.errors
     assert stat.S_IMODE(file.st_mode) == 0o600
@@ -143,6 +149,7 @@ async def test_a_person_at_the_machine_needs_no_configuration(harness: Harness) 
     assert "tool" in done.output
     assert f"{run_id}  Completed" in done.output
     assert listed["task"] == "Add rate limiting & <tests>"
+    assert [one["reason"] for one in shown.pop("checkpoints")][-1] == "leg_ended"
     assert {**shown, "elapsed_seconds": 0} == {**same, "elapsed_seconds": 0}
     assert shown["outcome"] == "clean"
     assert lines[0]["kind"] == "run_queued"

@@ -6,7 +6,7 @@ import subprocess
 from dataclasses import replace
 from pathlib import Path
 
-from bot.assembly.config_tables import CriticalTable
+from bot.assembly.config.tables import CriticalTable
 from core.agent.critical import MAX_WAIT
 from core.agent.process.process_tree import find_run_processes
 from core.domain.kills.termination import Phase

@@ -18,7 +18,7 @@ from bot.sandbox.model.script import ToolCall, Turn, bash, write
 from core.agent.definitions.catalog import load_catalog
 from core.agent.egress.control import NetworkAccess
 from core.agent.protocol import Launch
-from core.domain.network import NetworkPolicy
+from core.domain.reach.network import NetworkPolicy
 from core.domain.workflow import WorkflowDefinition
 from tests.flows.agent_harness import AgentHarness, agent_harness, tool_outputs
 from tests.isolation import isolation

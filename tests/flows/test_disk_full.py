@@ -16,11 +16,16 @@ from git import Repo
 
 from bot.sandbox.model.script import Script, Turn, bash, play_in_order
 from core.agent.process.process_tree import find_run_processes
+from core.domain.failure_cause import FailureCause
+from core.domain.failures.failed_attempt import last_failure_of
+from core.domain.failures.failure_class import FailureClass
+from core.domain.failures.retry_decision import RetryReason
 from core.domain.runs.event import EventKind
+from core.domain.runs.failure_analysis import FailureAnalysis
 from core.domain.runs.run import Run, RunStatus, StopReason
 from core.store import events
 from tests.core_harness import CoreHarness, core_harness
-from tests.processes import Program, model_variables, new_home, running
+from tests.processes import ANY_ROOM, Program, model_variables, new_home, running
 from tests.repositories import new_repository
 
 __all__ = ["core_harness"]
@@ -82,13 +87,17 @@ def assert_refused(run: Run, home: Path) -> None:
     assert run.error_message is not None
     assert "disk of the worker is full. Free some space" in run.error_message
     assert str(home) not in run.error_message
+    failed = last_failure_of(run)
+    assert failed is not None
+    assert failed.failure_class is FailureClass.DISK_FULL
+    assert failed.decision.reason is RetryReason.SWITCHED_OFF
     assert find_run_processes(run.run_id, None) == ()
 
 
 async def test_runs_on_a_full_disk_end_until_there_is_room(
     core_harness: CoreHarness, tmp_path: Path
 ) -> None:
-    home = await asyncio.to_thread(new_home, tmp_path / "cramped")
+    home = await asyncio.to_thread(new_home, tmp_path / "cramped", ANY_ROOM)
     fill = bash("sleep 77 & head -c 64m /dev/zero > ballast", "Fill")
     async with small_disk_worker(core_harness, home) as worker:
         filler = await run_turns(core_harness, Turn(calls=(fill,)), Turn(text="There is no room."))
@@ -115,7 +124,7 @@ async def test_runs_on_a_full_disk_end_until_there_is_room(
 async def test_a_repository_larger_than_the_disk_is_refused_and_leaves_no_files(
     core_harness: CoreHarness, tmp_path: Path
 ) -> None:
-    home = await asyncio.to_thread(new_home, tmp_path / "cramped")
+    home = await asyncio.to_thread(new_home, tmp_path / "cramped", ANY_ROOM)
     repo = await asyncio.to_thread(large_repository, tmp_path / "large")
     async with small_disk_worker(core_harness, home) as worker:
         refused = await run_turns(core_harness, Turn(text="Never."), repo=repo)
@@ -142,3 +151,19 @@ def large_repository(path: Path) -> Path:
 
 def names_in(folder: Path) -> list[str]:
     return [path.name for path in folder.iterdir()]
+
+
+async def test_a_run_without_room_is_refused_before_it_begins(
+    core_harness: CoreHarness, tmp_path: Path
+) -> None:
+    needs_more = "[workspaces]\nmin_free_gb = 1\n"
+    home = await asyncio.to_thread(new_home, tmp_path / "cramped", needs_more)
+    async with small_disk_worker(core_harness, home):
+        refused = await run_turns(core_harness, Turn(text="Never."))
+
+    assert (refused.status, refused.stop_reason) == (RunStatus.FAILED, StopReason.WORKSPACE_ERROR)
+    analysis = FailureAnalysis.of_run(refused)
+    assert analysis is not None
+    assert analysis.cause is FailureCause.DISK_FULL
+    assert "a run needs 1.0 GB" in (refused.error_message or "")
+    assert refused.workspace_path is None

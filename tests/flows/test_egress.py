@@ -19,7 +19,7 @@ import pytest
 from core.agent.egress import listener as listener_script
 from core.agent.egress.hand_over import BadHandover, HandoverPoint, receive_listener
 from core.agent.egress.proxy import EgressProxy
-from core.domain.network import NetworkPolicy
+from core.domain.reach.network import NetworkPolicy
 from core.domain.runs.event import HostRefused
 from tests.egress_harness import LOCAL_HOSTS, NO_MODEL, open_origin
 from tests.limits import limit

@@ -22,7 +22,7 @@ from core.agent.process.process_tree import find_run_processes
 from core.domain.fleet.attempt import STALLED_AFTER
 from core.domain.runs.run import Run, RunStatus
 from core.runner.execution.history import RESUME_PROMPT
-from core.runner.execution.ledger import Ledger
+from core.runner.execution.ledgers.ledger import Ledger
 from core.runner.recovery.lost_worker import RECHECK_AFTER
 from core.runner.worker.identity import claimed_identity
 from core.runner.worker.worker_runtime import WorkerRuntime
@@ -173,7 +173,7 @@ async def test_a_worker_that_returns_too_late_ends_its_agent_and_writes_nothing(
     key = {"project_key": "p", "session_id": str(run.session_id)}
     cuttable_worker.line.cut()
     await cuttable_worker.wait_until_paused()
-    said = await Transcripts(database.sessions).load(key)
+    said = await Transcripts(database).load(key)
     lost = await take_over(database, run)
 
     cuttable_worker.lasting.finish()
@@ -185,7 +185,7 @@ async def test_a_worker_that_returns_too_late_ends_its_agent_and_writes_nothing(
     assert (ended.status, ended.attempt) == (RunStatus.COMPLETED, 2), ended.error_message
     assert ended.turns > lost.turns
     assert (ended.cost_usd or 0) > (lost.cost_usd or 0)
-    stored = await Transcripts(database.sessions).load(key)
+    stored = await Transcripts(database).load(key)
     assert said is not None
     assert stored is not None
     assert stored[: len(said)] == said

@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 from contextlib import AsyncExitStack
 
-import pytest
-
 from bot.sandbox.model.script import Turn, bash
 from core.agent.process.ladder import end_tree
 from core.agent.process.process_tree import find_run_processes
@@ -14,18 +12,15 @@ from core.agent.protocol import AgentSession
 from core.agent.session import open_agent
 from core.domain.kills.termination import ProofMethod
 from tests.flows.agent_harness import AgentHarness, agent_harness, wait_for_sleep
-from tests.isolation import found_isolation
+from tests.isolation import isolation
 
 __all__ = ["agent_harness"]
-
-pytestmark = pytest.mark.skipif(
-    not found_isolation().isolation, reason="agents cannot be isolated here"
-)
 
 
 async def test_a_forged_marker_is_not_part_of_the_other_runs_kill(
     agent_harness: AgentHarness,
 ) -> None:
+    isolation()
     victim, forger = agent_harness.launch(), agent_harness.launch()
     forged = f"SIGNALBOX_RUN_ID={victim.run_id} setsid sleep 76 & sleep 77 & sleep 78"
     async with AsyncExitStack() as stack:

@@ -15,7 +15,7 @@ from psutil import process_iter
 from bot.sandbox.model.script import Conversation, Script, ToolCall, Turn
 from bot.sandbox.model.server import open_model
 from bot.sandbox.slack.server import open_sandbox
-from core.store.database.embedded_processes import running_socket_dir
+from core.store.database.embedded.processes import running_socket_dir
 from tests.attacks import attempts
 from tests.attacks.__main__ import PROXY_PASSWORD
 from tests.card import BUILDS, Card

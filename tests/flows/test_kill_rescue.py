@@ -25,7 +25,7 @@ from core.domain.runs.event import EventKind, EventRecord
 from core.domain.runs.request import ContinueRequest, KillRequest
 from core.domain.runs.run import Run, RunStatus, StopReason
 from core.queue import jobs
-from core.runner.execution.ledger import Ledger
+from core.runner.execution.ledgers.ledger import Ledger
 from core.runner.recovery.clean_up import Cleaner
 from core.runner.recovery.interrupted_kills import InterruptedKills
 from core.runner.worker.identity import claimed_identity

@@ -19,6 +19,7 @@ from core.agent.process.isolation import AgentView, Isolation
 from core.agent.process.system_view import SystemView, find_system_view
 from tests.isolation import isolation
 from tests.limits import patient
+from tests.search_path import FULL_VARIABLE
 
 pytestmark = pytest.mark.any_speed
 
@@ -191,12 +192,12 @@ def _toolchains(folder: Path) -> Iterator[tuple[str, Path, tuple[str, ...]]]:
         (module / "cli.js").chmod(0o755)
         (version / "bin" / "tool").symlink_to("../lib/node_modules/tool/cli.js")
         yield "from node", version / "bin", ("tool",)
-    pyenv = shutil.which("pyenv")
+    pyenv = shutil.which("pyenv", path=os.environ[FULL_VARIABLE])
     if pyenv is not None:
         root = Path(pyenv).resolve().parents[1]
         if (root / "shims" / "python3").exists():
             yield "Python 3", root / "shims", ("python3", "--version")
-    go = shutil.which("go")
+    go = shutil.which("go", path=os.environ[FULL_VARIABLE])
     if go is not None:
         yield "go version", Path(go).parent, ("go", "version")
 

@@ -55,7 +55,13 @@ async def authenticate(request: web.Request) -> Actor | web.StreamResponse:
 @asynccontextmanager
 async def serving(harness: CoreHarness) -> AsyncIterator[str]:
     backend = harness.backend
-    tools = Tools(runs=backend.runs, statuses=backend.statuses, feed=backend.feed, clock=utc_now)
+    tools = Tools(
+        runs=backend.runs,
+        restarts=backend.restarts,
+        statuses=backend.statuses,
+        feed=backend.feed,
+        clock=utc_now,
+    )
     endpoint = McpEndpoint(tools, authenticate, version="1", public_url="https://box.example.com/x")
     app = web.Application()
     app.add_routes(endpoint.routes())

@@ -43,6 +43,7 @@ async def serving(harness: CoreHarness) -> AsyncIterator[str]:
     backend = harness.backend
     tools = Tools(
         runs=backend.runs,
+        restarts=backend.restarts,
         statuses=backend.statuses,
         feed=backend.feed,
         clock=utc_now,

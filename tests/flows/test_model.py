@@ -173,7 +173,7 @@ async def test_a_continue_resumes_exactly_where_the_limit_stopped(
 ) -> None:
     session_id = str(uuid4())
     first = await program.run(
-        "[scenario: max-turns] [turns: 20]", session_id=session_id, max_turns=12
+        "[scenario: max-turns] [turns: 8]", session_id=session_id, max_turns=5
     )
     program.home = program.home.with_name("another home")
     (program.home / "config").parent.mkdir()
@@ -184,7 +184,7 @@ async def test_a_continue_resumes_exactly_where_the_limit_stopped(
     assert result_of(first).subtype == "error_max_turns"
     assert result_of(second).subtype == "success"
     lines = (program.repository / "progress.txt").read_text().splitlines()
-    assert lines == [f"piece {number} of 20" for number in range(1, 21)]
+    assert lines == [f"piece {number} of 8" for number in range(1, 9)]
 
 
 async def test_a_message_during_a_run_is_received_and_does_not_restart_the_work(

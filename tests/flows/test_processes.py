@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from bot.assembly.bad_setting import BadSetting
+from bot.assembly.config.bad_setting import BadSetting
 from bot.assembly.settings import load_settings
 from bot.sandbox.slack.manifest import find_manifest
 from bot.sandbox.slack.server import Sandbox, open_sandbox
@@ -184,7 +184,8 @@ async def test_an_invalid_setting_stops_the_start_with_one_line(
         **slack_variables(sandbox),
         **variables,
     }
-    done = await run_to_end("up", home=home, **given)
+    # A bot checks the same settings as `up`, and starts sooner: it has no worker.
+    done = await run_to_end("bot", home=home, **given)
 
     assert done.status == 2, done.output + done.errors
     assert len(done.lines) == 1, done.errors

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from core.domain.repositories import DEFAULT_POLICY, RepositoryNotAllowed
+from core.domain.reach.repositories import DEFAULT_POLICY, RepositoryNotAllowed
 from core.domain.runs.request import ContinueRequest
 from core.domain.runs.run import RunStatus, StopReason
 from core.store import audit

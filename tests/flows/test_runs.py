@@ -157,7 +157,7 @@ async def test_another_runner_may_not_kill_and_the_refusal_is_polite(
 
 async def test_the_turn_limit_is_continued_in_the_same_session(core_harness: CoreHarness) -> None:
     async with core_harness.worker():
-        run = await core_harness.start("[scenario: max-turns] [turns: 12] long work", max_turns=5)
+        run = await core_harness.start("[scenario: max-turns] [turns: 5] long work", max_turns=3)
         stopped = (await core_harness.wait_until_ended(run)).run
         continued = await core_harness.backend.runs.continue_run(
             ContinueRequest(target=run.run_id, request_key="click-1", additional_turns=20),
@@ -172,7 +172,7 @@ async def test_the_turn_limit_is_continued_in_the_same_session(core_harness: Cor
     assert stopped.stop_reason is StopReason.MAX_TURNS
     assert stopped.status is RunStatus.FAILED
     assert stopped.can_continue
-    assert (stopped.turns, stopped.max_turns) == (5, 5)
+    assert (stopped.turns, stopped.max_turns) == (3, 3)
     assert again.run.run_id == continued.run.run_id
     assert not again.is_new
     assert seen.run.status is RunStatus.COMPLETED, seen.run.error_message

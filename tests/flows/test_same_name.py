@@ -16,7 +16,7 @@ from core.domain.fleet.attempt import build_host_id, machine_name
 from core.domain.kills.termination import Phase
 from core.domain.runs.event import EventKind
 from core.domain.runs.run import Run, RunStatus
-from core.runner.execution.ledger import Ledger
+from core.runner.execution.ledgers.ledger import Ledger
 from core.runner.recovery.clean_up import Cleaner
 from core.runner.recovery.interrupted_kills import InterruptedKills
 from core.runner.worker.identity import claimed_identity, disk_id_of, this_host

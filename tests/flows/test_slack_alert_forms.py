@@ -11,8 +11,8 @@ from bot.sandbox.slack.people import ADA, BUILDS, OPERATORS, PRIVATE
 from bot.sandbox.slack.server import Sandbox
 from bot.slack import ids
 from core.domain.actor import Role
+from core.domain.alerts.channels.subscription import Source
 from core.domain.alerts.kinds import AlertKind
-from core.domain.alerts.subscription import Source
 from tests.fakes.bot import RunningBot, open_bot
 from tests.fakes.services import FakeServices
 from tests.fakes.subscriptions import FakeSubscriptions

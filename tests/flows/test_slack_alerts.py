@@ -2,46 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from bot.assembly.app import RunningApp
+from core.domain.alerts.channels.quiet_hours import QuietHours
 from core.domain.alerts.kinds import AlertKind
-from core.domain.alerts.quiet_hours import QuietHours
 from core.domain.runs.run import StopReason
-from core.store.database import leadership
-from core.store.database.advisory_locks import AdvisoryLock
 from core.store.database.engine import Database
-from tests.alerts.channel import AlertChannel
+from tests.alerts.channel import AlertChannel, channel, serving
 from tests.harness import CONFIG, open_harness
+
+__all__ = ["channel"]
 
 VIEWERS = """
 [roles]
 viewer = ["*"]
 """
-
-
-@pytest.fixture
-async def channel(database: Database, tmp_path: Path) -> AsyncIterator[AlertChannel]:
-    """The channel, with a bot over Socket Mode and without a worker."""
-    async with open_harness(database, tmp_path / "home", transport="socket") as harness:
-        yield AlertChannel(harness)
-        await harness.settle()
-
-
-@asynccontextmanager
-async def serving(channel: AlertChannel) -> AsyncIterator[RunningApp]:
-    """Run the bot, but not its clock: the test evaluates, at its own times."""
-    dsn = channel.harness.database.dsn
-    async with (
-        leadership.leadership(dsn, AdvisoryLock.SCHEDULER),
-        channel.harness.serving(runs_worker=False) as running,
-    ):
-        yield running
 
 
 async def test_an_alert_is_one_message_from_its_begin_to_its_end(channel: AlertChannel) -> None:

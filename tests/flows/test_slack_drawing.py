@@ -12,7 +12,7 @@ import pytest
 
 from bot.sandbox.slack.people import BUILDS
 from bot.sandbox.slack.server import Sandbox
-from bot.slack.drawing import drawing
+from bot.slack.drawing import update_gaps
 from core.domain.drawables import (
     SlackMessage,
     SlackMessageState,
@@ -104,11 +104,36 @@ async def test_many_changes_become_few_updates_and_the_newest_wins(sandbox: Sand
         assert "13/30 turns" in words(sandbox, bot_messages(sandbox)[0])
 
 
+@pytest.mark.parametrize("is_waiting", [False, True])
+async def test_a_result_is_posted_while_the_update_of_its_card_has_to_wait(
+    sandbox: Sandbox, is_waiting: bool
+) -> None:
+    services = FakeServices()
+    async with open_bot(sandbox, services) as bot:
+        run = new_run(services)
+        card = await wait_until_drawn(services, run)
+        bot.slack.rate_limiter.apply_retry_after("chat.update", seconds=50)
+        if is_waiting:
+            services.change(run.run_id, turns=1)
+            drawing = bot.runtime.redraw.drawing
+            await sandbox.human.wait_for(lambda: drawing.waiting, what="a wait for a permit")
+
+        services.end(run.run_id, result="I added the button.")
+
+        def results() -> list[str]:
+            replies = sandbox.human.thread(BUILDS, card.message_ts or "")
+            texts = [words(sandbox, reply) for reply in replies]
+            return [text for text in texts if "I added the button." in text]
+
+        assert await sandbox.human.wait_for(results, what="the result", timeout=10)
+        assert sandbox.calls("chat.update") == []
+
+
 @pytest.mark.parametrize("event", ["end", "kill", "question"])
 async def test_what_somebody_waits_for_ends_the_pause_between_routine_updates(
     sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, event: str
 ) -> None:
-    monkeypatch.setattr(drawing, "ROUTINE_GAP", timedelta(hours=1))
+    monkeypatch.setattr(update_gaps, "ROUTINE_GAP", timedelta(hours=1))
     services = FakeServices()
     async with open_bot(sandbox, services):
         run = new_run(services)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+
+import pytest
 
 from bot.sandbox.slack.people import ADA, BUILDS, TEAM_ID
 from bot.sandbox.slack.server import Sandbox
@@ -112,6 +114,31 @@ async def test_a_kind_with_a_gap_is_refreshed_rarely(sandbox: Sandbox) -> None:
 
     # When it is drawn, and once more.
     assert reads["rarely"] <= 3
+
+
+async def test_an_error_of_what_finds_the_urgent_ones_stops_nothing(
+    sandbox: Sandbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    services, days = FakeServices(), [f"day {number}" for number in range(12)]
+    asked = Counter[str]()
+
+    async def broken(keys: Collection[str]) -> frozenset[str]:
+        asked.update(keys)
+        raise RuntimeError("a defect")
+
+    menus = Lunches({day: f"Soup of {day}" for day in days})
+    kinds = {"lunch": replace(lunch_kind(menus), find_urgent=broken)}
+    async with open_bot(sandbox, services, kinds=kinds, speed=SPEED):
+        for day in days:
+            await services.request(request_lunch(day))
+        await services.wait_until(
+            lambda: all(services.drawn.get(DrawableId("lunch", day)) for day in days),
+            what="every soup",
+        )
+
+    assert asked
+    assert set(bot_texts(sandbox)) == set(menus.menus.values())
+    assert "urgent_drawables.read_failed" in {getattr(one, "event", "") for one in caplog.records}
 
 
 async def test_a_kind_that_this_bot_does_not_know_is_left_to_one_that_does(

@@ -13,7 +13,7 @@ from bot.sandbox.slack.people import ADA, BUILDS, TEAM_ID
 from bot.sandbox.slack.server import Sandbox
 from bot.slack.client.rate_limits import Priority
 from bot.slack.drawing.kinds import DrawnKind, drawn_kinds
-from bot.slack.drawing.replacing import MAX_REPLACEMENTS
+from bot.slack.drawing.messages.replacing import MAX_REPLACEMENTS
 from bot.slack.views import blocks
 from bot.slack.views.message import Content, Message
 from core.domain.drawables import (

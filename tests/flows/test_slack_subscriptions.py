@@ -10,8 +10,8 @@ import pytest_asyncio
 
 from bot.sandbox.slack.people import ADA, BUILDS, OPERATORS
 from bot.sandbox.slack.server import Sandbox
+from core.domain.alerts.channels.subscription import Subscription
 from core.domain.alerts.kinds import AlertKind
-from core.domain.alerts.subscription import Subscription
 from tests.fakes.bot import RunningBot, open_bot
 from tests.fakes.services import FakeServices
 from tests.sandbox import sandbox

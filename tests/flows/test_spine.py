@@ -5,15 +5,17 @@ from __future__ import annotations
 import time
 from statistics import median
 
-from bot.slack.drawing.drawing import UPDATE_GAP
+from bot.slack.drawing.update_gaps import UPDATE_GAP
 from core.domain.runs.run import CostSource, RunStatus
 from tests.harness import Harness, harness
 from tests.lasting import LASTING, MANY_TURNS, LastingWork
 from tests.limits import patient
+from tests.transports import BOTH_TRANSPORTS
 
 __all__ = ["harness"]
 
 
+@BOTH_TRANSPORTS
 async def test_a_command_becomes_a_card_that_ends_with_the_result(harness: Harness) -> None:
     card = await harness.run("builder Add rate limiting")
 
@@ -81,6 +83,7 @@ async def test_the_task_reaches_the_agent_unchanged(harness: Harness) -> None:
     assert task in said
 
 
+@BOTH_TRANSPORTS
 async def test_a_command_is_acknowledged_at_once_while_runs_are_live(harness: Harness) -> None:
     await harness.start_in_tool_call("builder [scenario: kill-me] one")
 

@@ -9,15 +9,16 @@ from typing import Any
 from core.domain.runs.run import RunStatus, StopReason
 from tests.card import Card
 from tests.harness import Harness, harness, socket_harness
+from tests.transports import BOTH_TRANSPORTS
 
 __all__ = ["harness", "socket_harness"]
 
-TASK = "builder --turns 4 [scenario: max-turns] [turns: 8] long work"
+TASK = "builder --turns 2 [scenario: max-turns] [turns: 3] long work"
 
 
 async def run_to_turn_limit(harness: Harness) -> Card:
     card = await harness.run(TASK)
-    await card.wait_for_text("Stopped at its turn limit (4/4), not finished")
+    await card.wait_for_text("Stopped at its turn limit (2/2), not finished")
     await card.wait_for_button("+20 turns")
     return card
 
@@ -48,6 +49,7 @@ async def test_the_continue_button_continues_in_the_same_session_and_thread(
     assert sum("Continued" in text for text in card.bot_replies()) == 1
 
 
+@BOTH_TRANSPORTS
 async def test_the_continue_form_accepts_turns_and_a_message(harness: Harness) -> None:
     card = await run_to_turn_limit(harness)
 
@@ -75,6 +77,7 @@ async def test_a_mention_in_the_thread_continues_its_run(harness: Harness) -> No
     assert (await harness.run_of(card)).run.max_turns == 20
 
 
+@BOTH_TRANSPORTS
 async def test_a_reply_to_an_unfinished_run_continues_it_with_its_text(
     harness: Harness,
 ) -> None:

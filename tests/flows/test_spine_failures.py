@@ -10,9 +10,9 @@ import pytest
 
 from bot.sandbox.model.script import Script, Turn, bash, play_in_order
 from bot.words.markup import PLAIN
-from bot.words.runs.silence import awaited_words, silence_of
+from bot.words.runs.waiting.silence import awaited_words, silence_of
 from core.agent.process.process_tree import find_run_processes
-from core.domain.runs.awaited import AwaitedKind
+from core.domain.runs.activity.awaited import AwaitedKind
 from core.domain.runs.run import RunStatus, StopReason
 from tests.harness import Harness, harness, socket_harness
 
@@ -88,7 +88,7 @@ async def test_a_run_with_a_hanging_model_is_stopped_at_the_time_limit(harness: 
     ("scenario", "kind", "words"),
     [
         ("hang", AwaitedKind.MODEL, "the model has not answered yet"),
-        ("kill-me", AwaitedKind.TOOL, "Bash: Work that takes a while is still running"),
+        ("kill-me", AwaitedKind.TOOL, "Work that takes a while is still running"),
     ],
 )
 async def test_the_rows_say_what_a_silent_run_waits_for(

@@ -13,7 +13,7 @@ import pytest
 
 from core.domain.runs.run import RunStatus
 from core.store.database import migrate
-from core.store.database.embedded import EmbeddedServer
+from core.store.database.embedded.server import EmbeddedServer
 from core.store.database.engine import Database, open_database
 from core.store.slack import deliveries
 from tests.card import BUILDS, Card
@@ -23,6 +23,7 @@ from tests.lasting import LASTING, MANY_TURNS, LastingWork
 from tests.processes import new_home
 from tests.repositories import new_repository
 from tests.sandbox import command_body
+from tests.transports import BOTH_TRANSPORTS
 
 __all__ = ["harness", "idle_harness", "socket_harness"]
 
@@ -50,6 +51,7 @@ async def assert_ended_true(harness: Harness, card: Card, words: str | None = No
     assert "Kill" not in card.labels
 
 
+@BOTH_TRANSPORTS
 async def test_a_redelivered_command_starts_once(harness: Harness) -> None:
     body = command_body(harness.sandbox, "run builder [scenario: long] [turns: 1] once")
     deliver = harness.sandbox.deliverer.interact
@@ -68,6 +70,7 @@ async def test_a_redelivered_command_starts_once(harness: Harness) -> None:
     assert len(harness.run_cards()) == 1
 
 
+@BOTH_TRANSPORTS
 async def test_a_mention_delivered_twice_acts_once(harness: Harness) -> None:
     # The same event again, as after a lost acknowledgement.
     await harness.human.say(BUILDS, "@signalbox run builder [scenario: long] [turns: 1] once")
@@ -93,6 +96,7 @@ async def test_a_mention_delivered_twice_acts_once(harness: Harness) -> None:
     assert len(await harness.runs()) == 1
 
 
+@BOTH_TRANSPORTS
 async def test_the_next_bot_handles_a_delivery_accepted_by_a_dead_bot(
     idle_harness: Harness,
 ) -> None:
@@ -110,6 +114,7 @@ async def test_the_next_bot_handles_a_delivery_accepted_by_a_dead_bot(
         assert len(await idle_harness.runs()) == 1
 
 
+@BOTH_TRANSPORTS
 async def test_a_thread_ends_true_when_the_bot_is_replaced_during_a_run(
     idle_harness: Harness,
 ) -> None:
@@ -162,17 +167,20 @@ async def test_two_bots_draw_each_thread_once(idle_harness: Harness) -> None:
 
 
 @pytest.mark.parametrize("kind", ["lost_answer", "429", "500", "reset"])
-@pytest.mark.parametrize("method", ["chat.postMessage", "chat.update"])
-async def test_a_thread_ends_true_through_failing_calls(
-    socket_harness: Harness, method: str, kind: str
-) -> None:
-    # The first call of each kind, and one during the run.
-    socket_harness.sandbox.faults.add(method, kind, times=2, retry_after=1)
+async def test_a_thread_ends_true_through_failing_calls(socket_harness: Harness, kind: str) -> None:
+    # The first call of each method, and one more.
+    faults = socket_harness.sandbox.faults
+    for method in ("chat.postMessage", "chat.update"):
+        faults.add(method, kind, times=2, retry_after=1)
+    lasting = LastingWork(socket_harness.model)
 
-    card = await socket_harness.run("builder [scenario: long] [turns: 6] [delay: 0.3s] work")
+    card = await socket_harness.run(SLOW)
+    await card.wait_for_text("Running")
+    # The card is there, so that the end is an update.
+    lasting.finish()
 
     await assert_ended_true(socket_harness, card)
-    assert socket_harness.sandbox.faults.remaining(method) == 0
+    assert faults.remaining("chat.postMessage") == faults.remaining("chat.update") == 0
 
 
 async def test_a_run_continues_while_the_sockets_are_cut(socket_harness: Harness) -> None:
@@ -185,7 +193,7 @@ async def test_a_run_continues_while_the_sockets_are_cut(socket_harness: Harness
     assert (await socket_harness.run_of(card)).run.attempt == 1
 
 
-@pytest.mark.parametrize("transport", ["socket", "http"])
+@BOTH_TRANSPORTS
 async def test_a_run_survives_five_seconds_without_postgres(transport: str, tmp_path: Path) -> None:
     # A short path, because it contains a Unix socket.
     with tempfile.TemporaryDirectory(prefix="sbpg-") as folder:

@@ -12,6 +12,7 @@ from core.domain.runs.request import MAX_TASK_CHARS
 from core.domain.runs.run import StopReason
 from tests.harness import Harness, harness, idle_harness, socket_harness
 from tests.repositories import new_repository
+from tests.transports import BOTH_TRANSPORTS
 
 __all__ = ["harness", "idle_harness", "socket_harness"]
 
@@ -80,6 +81,7 @@ async def test_a_task_at_the_length_limit_runs_and_a_longer_one_is_refused(
     assert len(await harness.runs()) == 1
 
 
+@BOTH_TRANSPORTS
 async def test_the_form_shows_its_errors_and_then_starts(harness: Harness) -> None:
     human = harness.human
     await harness.command("run")

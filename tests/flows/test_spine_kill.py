@@ -51,7 +51,11 @@ async def audited(harness: Harness) -> Sequence[AuditEntry]:
         return await audit.recent(session, 50)
 
 
-@pytest.mark.parametrize("scenario", ["kill-stubborn", "kill-escaped"])
+@pytest.mark.parametrize(
+    ("transport", "scenario"),
+    [("socket", "kill-stubborn"), ("http", "kill-escaped")],
+    indirect=["transport"],
+)
 async def test_the_kill_button_ends_the_whole_tree_and_shows_the_proof(
     harness: Harness, scenario: str
 ) -> None:

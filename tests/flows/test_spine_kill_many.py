@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from bot.sandbox.slack.errors import ActionRefused
+from bot.slack.views.blocks import CHART
 from core.domain.kills.termination import Phase
 from core.domain.runs.run import RunStatus
 from core.store import audit
@@ -163,10 +164,18 @@ async def test_stats_count_runs_cost_and_kills(idle_harness: Harness) -> None:
 
         answer = await harness.command_and_wait("stats 24h", "1 killed")
         refused = await harness.command_and_wait("stats 5d", "`24h`, `7d`, `30d`")
+        [*_, shown, _] = harness.human.ephemerals()
+        # A workspace that does not know charts reads the same figures.
+        harness.sandbox.gate.unknown_blocks = frozenset({CHART})
+        in_words = await harness.command_and_wait("stats 24h", "1 killed")
+        reduced = harness.human.ephemerals()[-1]
 
         assert "1 proven" in answer
         assert "1 of the proven had not begun" in answer
         assert "not `5d`" in refused
+        assert CHART in [block["type"] for block in shown["blocks"]]
+        assert CHART not in [block["type"] for block in reduced["blocks"]]
+        assert "Killed: last 24 hours 1" in in_words
         await harness.settle()
 
 

@@ -66,7 +66,7 @@ async def test_a_link_leads_to_the_thread_on_the_page() -> None:
 
 async def test_a_later_leg_is_listed_under_the_task_of_the_first(socket_harness: Harness) -> None:
     harness = socket_harness
-    card = await harness.run("builder --turns 4 [scenario: max-turns] [turns: 8] long work")
+    card = await harness.run("builder --turns 2 [scenario: max-turns] [turns: 3] long work")
     await card.wait_for_button("+20 turns")
     await card.press("+20 turns")
     await card.wait_until_completed()

@@ -9,8 +9,8 @@ import pytest
 
 from bot.sandbox.slack.people import BUILDS, TEAM_ID
 from core.domain.actor import SYSTEM
+from core.domain.alerts.channels.subscription import Source, Subscription
 from core.domain.alerts.kinds import AlertKind, Severity
-from core.domain.alerts.subscription import Source, Subscription
 from core.domain.runs.request import Place
 from core.store.database.engine import Database
 from tests.harness import Harness, open_harness

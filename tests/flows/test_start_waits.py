@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from core.store.database import migrate
-from core.store.database.embedded import EmbeddedServer
+from core.store.database.embedded.server import EmbeddedServer
 from core.store.database.engine import Database
 from tests.database import NO_DURABILITY
 from tests.processes import new_home, run_to_end, running

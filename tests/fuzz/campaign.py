@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import io
-import logging
 import random
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -18,6 +16,7 @@ import aiohttp
 
 from bot.sandbox.slack.delivery.request_url import sign
 from bot.sandbox.slack.server import Sandbox
+from tests.error_log import watched_log
 from tests.fuzz.mutations import Request, mutated_frame, mutated_request
 from tests.fuzz.raw import raw_request
 from tests.fuzz.seeds import Seed, seeds
@@ -62,27 +61,6 @@ class Outcome:
         ]
 
 
-class _ErrorLog(logging.Handler):
-    def __init__(self, outcome: Outcome) -> None:
-        super().__init__()
-        self._outcome = outcome
-        self.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
-
-    def emit(self, record: logging.LogRecord) -> None:
-        if record.exc_info or record.levelno >= logging.ERROR:
-            self._outcome.errors.append(self.format(record))
-
-
-@contextmanager
-def _watched_log(outcome: Outcome) -> Iterator[None]:
-    handler = _ErrorLog(outcome)
-    logging.getLogger().addHandler(handler)
-    try:
-        yield
-    finally:
-        logging.getLogger().removeHandler(handler)
-
-
 async def run_campaign(
     target: Target,
     sandbox: Sandbox,
@@ -113,7 +91,7 @@ async def run_campaign(
         if answer.startswith("5") or answer == "none":
             outcome.failures.append(f"case {number} ({kind}, {chosen.name}): {answer}")
 
-    with _watched_log(outcome):
+    with watched_log(outcome.errors):
         async with aiohttp.ClientSession() as session, asyncio.TaskGroup() as group:
             for _ in range(_AT_A_TIME):
                 group.create_task(work(session))

@@ -75,8 +75,10 @@ async def open_target(sandbox: Sandbox, backend: Backend) -> AsyncIterator[Targe
                 Services(
                     runs=backend.runs,
                     kills=backend.kills,
+                    restarts=backend.restarts,
                     stats=backend.stats,
                     fleet=backend.fleet,
+                    workspaces=backend.workspaces,
                     threads=backend.threads,
                     drawables=backend.drawables,
                     inbox=backend.intake,

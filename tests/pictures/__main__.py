@@ -1,12 +1,14 @@
-"""Draw cards and alerts into `docs/images`: phone and desktop width, light and dark.
+"""Draw cards, alerts and posts into `docs/images`: phone and desktop width, light and dark.
 
-`python -m tests.pictures` needs Chromium; the sandbox's page shows the messages as Slack would.
+`python -m tests.pictures [cards] [alerts] [posts]` needs Chromium; without names it draws all.  The
+sandbox's page shows the messages as Slack would.
 """
 
 from __future__ import annotations
 
 import asyncio
 import shutil
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +23,7 @@ from bot.slack.views.thread.card import run_card
 from core.domain.actor import User
 from tests.pictures.alerts import ALERTS, drawn_alert
 from tests.pictures.cards import CARDS
+from tests.pictures.posts import POSTS
 from tests.pictures.small_png import with_palette
 from tests.unit.view_helpers import ADA, NOW
 
@@ -29,8 +32,8 @@ BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 # Of a common phone, and of the part of a desktop client that shows a channel.
 WIDTHS = {"phone": 390, "desktop": 900}
 SCHEMES = ("light", "dark")
-# Cards and alerts each have a channel of their own.
-CHANNELS = {"cards": "builds", "alerts": "general"}
+# Each kind of messages has a channel of its own.
+CHANNELS = {"cards": "builds", "alerts": "general", "posts": "random"}
 _FLAGS = ("--no-sandbox", "--disable-gpu", "--no-proxy-server", "--force-color-profile=srgb")
 
 
@@ -39,8 +42,12 @@ def drawn_card(name: str, owner: User) -> Message:
     return run_card(replace(CARDS[name], owner=owner), now=NOW)
 
 
-async def main() -> None:
-    """Draw all messages of a channel into one picture for each width and colour scheme."""
+async def main(wanted: Sequence[str]) -> None:
+    """Draw all messages of a channel into one picture for each width and colour scheme.
+
+    Args:
+        wanted: Names of `CHANNELS`.
+    """
     program = next(filter(None, map(shutil.which, BROWSERS)), None)
     if program is None:
         raise SystemExit(f"no Chromium found (looked for {', '.join(BROWSERS)})")
@@ -52,9 +59,11 @@ async def main() -> None:
         messages = {
             "cards": [drawn_card(name, owner) for name in CARDS],
             "alerts": [drawn_alert(name) for name in ALERTS],
+            "posts": [drawn() for drawn in POSTS.values()],
         }
-        for name, channel in CHANNELS.items():
-            await post(sandbox, channel, messages[name])
+        await sandbox.human.invite("#random")
+        for name in wanted:
+            await post(sandbox, CHANNELS[name], messages[name])
         browser = await playwright.chromium.launch(executable_path=program, args=list(_FLAGS))
         for width_name, width in WIDTHS.items():
             for scheme in SCHEMES:
@@ -64,9 +73,9 @@ async def main() -> None:
                     locale="en-GB",
                     timezone_id="UTC",
                 )
-                for name, channel in CHANNELS.items():
+                for name in wanted:
                     path = IMAGES / f"{name}-{width_name}-{scheme}.png"
-                    await draw(page, sandbox, channel, len(messages[name]), path)
+                    await draw(page, sandbox, CHANNELS[name], len(messages[name]), path)
                 await page.close()
         await browser.close()
 
@@ -101,4 +110,4 @@ async def draw(page: Page, sandbox: Sandbox, channel: str, number: int, path: Pa
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    asyncio.run(main(sys.argv[1:] or list(CHANNELS)))

@@ -10,13 +10,13 @@ from types import MappingProxyType
 
 from core.domain.failure_cause import FailureCause
 from core.domain.kills.termination import Phase
-from core.domain.runs.awaited import AWAITED_KEY, Awaited, AwaitedKind
-from core.domain.runs.diff import CommitInfo, DiffStat, FileChange
+from core.domain.runs.activity.awaited import AWAITED_KEY, Awaited, AwaitedKind
 from core.domain.runs.failure_analysis import FAILURE_KEY, FailureAnalysis
 from core.domain.runs.outcome import Outcome, OutcomeReason
 from core.domain.runs.run import CostSource, Run, RunStatus, StopReason, Usage
 from core.domain.runs.snapshot import RunSnapshot
 from core.domain.runs.step import Step, StepStatus
+from core.domain.runs.work.diff import CommitInfo, DiffStat, FileChange
 from tests.unit.view_helpers import NOW, make_ended_run, make_kill, make_run, make_snapshot
 
 DONE, OPEN, NOW_AT = StepStatus.COMPLETED, StepStatus.PENDING, StepStatus.IN_PROGRESS

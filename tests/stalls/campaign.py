@@ -11,10 +11,10 @@ from typing import Any
 from uuid import UUID
 
 from bot.assembly.backend import utc_now
+from core.domain.alerts.detectors.limits import AlertLimits
 from core.domain.alerts.episode import Episode
 from core.domain.alerts.kinds import AlertKind
-from core.domain.alerts.limits import AlertLimits
-from core.domain.runs.awaited import AwaitedKind
+from core.domain.runs.activity.awaited import AwaitedKind
 from core.domain.runs.request import KillRequest
 from core.domain.runs.run import Run, RunStatus, WaitingOn
 from core.domain.runs.snapshot import RunSnapshot

@@ -18,8 +18,8 @@ from bot.sandbox.model.script import (
     bash,
     play_in_order,
 )
-from core.domain.alerts.limits import AlertLimits, StallLimits
-from core.domain.runs.awaited import AwaitedKind
+from core.domain.alerts.detectors.limits import AlertLimits, StallLimits
+from core.domain.runs.activity.awaited import AwaitedKind
 
 # The longest that the Bash tool allows.
 _TOOL_LIMIT = timedelta(minutes=10)

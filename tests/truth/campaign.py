@@ -13,12 +13,15 @@ from pathlib import Path
 from uuid import uuid4
 
 from bot.assembly.backend import utc_now
+from bot.words.agreement import disagreement_words
+from core.domain.analytics.report import Question
 from core.domain.fleet.attempt import STALLED_AFTER
 from core.domain.runs.request import ContinueRequest, KillRequest
 from core.domain.runs.run import Run
 from core.domain.runs.snapshot import RunSnapshot
-from core.domain.runs.stats import Period
-from core.runner.execution.ledger import Ledger
+from core.domain.runs.stats import Period, Stats
+from core.runner.agreement import AgreementCheck
+from core.runner.execution.ledgers.ledger import Ledger
 from core.runner.recovery.lost_worker import RECHECK_AFTER
 from core.services.context import ServiceContext
 from core.services.runs.kill_requests import AlreadyEnded
@@ -30,6 +33,7 @@ from tests.truth.account import Account, Figures
 from tests.truth.carrying import wait_until_carried
 from tests.truth.check import differences, row_differences, spend_differences
 from tests.truth.origin import MAIN, create, offered
+from tests.truth.pages import run_page, sign_in
 from tests.truth.plan import Disturbance, End, Leg, Plan
 from tests.truth.programs import answers_about
 from tests.truth.seen import SeenLeg
@@ -63,6 +67,7 @@ class Campaign:
     shares: Shares = field(default_factory=Shares)
     _api: ApiHarness = field(init=False)
     _token: str = field(init=False, repr=False)
+    _browser: str = field(init=False, repr=False)
     _asked: Iterator[int] = field(default_factory=count)
 
     def __post_init__(self) -> None:
@@ -77,13 +82,30 @@ class Campaign:
         }
         async with open_api(self.core_harness.backend.database) as self._api:
             self._token = await self._api.token("truth")
+            self._browser = await sign_in(self._api)
             for disturbance, plans in by_disturbance.items():
                 for first in range(0, len(plans), _AT_ONCE):
                     await self._batch(disturbance, plans[first : first + _AT_ONCE])
         backend, operator = self.core_harness.backend, self.core_harness.operator
         stats = await backend.stats.stats(Period.DAY, by=operator)
         self.found += spend_differences(stats, self.figures)
+        self.found += await self._disagreements(stats)
         return self.found + self.account.problems
+
+    async def _disagreements(self, stats: Stats) -> list[str]:
+        """Where rows, ledger, history, statistics and transcripts do not agree."""
+        backend = self.core_harness.backend
+        await backend.analytics.compute_changed_days()
+        checked = await AgreementCheck(backend.database).run()
+        found = [disagreement_words(one) for one in checked.disagreements]
+        today = stats.until.date()
+        question = Question(first=today - timedelta(days=1), last=today)
+        spend = (
+            await backend.analytics.report(question, by=self.core_harness.operator)
+        ).total.spend
+        if spend != stats.runs.spend:
+            found.append(f"the history has a spend of {spend}, the statistics {stats.runs.spend}")
+        return found
 
     async def _batch(self, disturbance: Disturbance, plans: Sequence[Plan]) -> None:
         firsts: list[Run | None] = [None] * len(plans)
@@ -106,7 +128,9 @@ class Campaign:
             async with self.core_harness.worker():
                 yield
             return
-        home = await asyncio.to_thread(new_home, self.folder / f"home-{uuid4().hex[:6]}")
+        # What a checkpoint has of the work depends on the moment; the account knows commits only.
+        config = "[checkpoints]\nenabled = false\n"
+        home = await asyncio.to_thread(new_home, self.folder / f"home-{uuid4().hex[:6]}", config)
         variables = {
             "DATABASE_URL": self.core_harness.backend.database.dsn,
             "SIGNALBOX_WORKER_SLOTS": _AT_ONCE,
@@ -157,6 +181,7 @@ class Campaign:
                 answers=await answers_about(
                     self._api, self._token, run.run_id, number=next(self._asked)
                 ),
+                page=await run_page(self._api, self._browser, run.run_id),
             )
             self.shares.add(seen)
             different = differences(seen)

@@ -9,6 +9,7 @@ from bot.words import counts, money
 from core.domain.runs.run import Run, Usage
 from core.domain.runs.stats import Stats
 from tests.truth.account import Figures
+from tests.truth.check_pages import PAGE_CHECKS
 from tests.truth.check_programs import PROGRAM_CHECKS
 from tests.truth.check_steps import STEP_CHECKS
 from tests.truth.check_work import WORK_CHECKS
@@ -108,7 +109,16 @@ def _details(seen: SeenLeg) -> Iterator[str]:
         yield f"the details do not have {counts.tokens(usage)}: {text!r}"
     if f"*Tool calls*\n{seen.figures.calls:,}" not in text:
         yield f"the details do not have {seen.figures.calls} tool calls: {text!r}"
-    yield from _money(seen, "details", text)
+    spent = seen.snapshot.spent
+    if spent is None or not (spent.reported and spent.estimated):
+        yield from _money(seen, "details", text)
+        return
+    # What was reported and what was estimated stand apart.
+    parts = {money.dollars(spent.reported_usd), money.dollars(spent.estimated_usd)}
+    if not parts <= dollars_in(text):
+        yield f"the details do not have {parts}, but {dollars_in(text)}"
+    if not is_same_amount(spent.reported_usd + spent.estimated_usd, seen.figures.cost_usd):
+        yield f"the details have {parts} for {seen.figures.cost_usd}"
 
 
 def _list(seen: SeenLeg) -> Iterator[str]:
@@ -137,8 +147,11 @@ def _total(seen: SeenLeg) -> Iterator[str]:
         yield f"the session has {total.turns} turns, not {sum(one.turns for one in legs)}"
     if not is_same_amount(total.cost_usd, true):
         yield f"the session has a cost of {total.cost_usd}, not {true}"
-    if total.unknown_legs != len(legs) - len(known):
-        yield f"the session has {total.unknown_legs} runs of unknown cost"
+    unknown, wanted = total.spent.unknown, len(legs) - len(known)
+    # A run whose worker died has several processes, of which one may have had no answer.
+    is_each_one_leg = total.spent.processes == len(legs)
+    if unknown < wanted or (is_each_one_leg and unknown != wanted):
+        yield f"the session has {unknown} agent processes of unknown cost"
 
 
 CHECKS: tuple[Callable[[SeenLeg], Iterator[str]], ...] = (
@@ -151,4 +164,5 @@ CHECKS: tuple[Callable[[SeenLeg], Iterator[str]], ...] = (
     *WORK_CHECKS,
     *STEP_CHECKS,
     *PROGRAM_CHECKS,
+    *PAGE_CHECKS,
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from core.domain.runs.diff import DiffStat
+from core.domain.runs.work.diff import DiffStat
 from tests.truth.account import Figures
 from tests.truth.effects import COMPLETED, DELETED
 from tests.truth.plan import End

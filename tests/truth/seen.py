@@ -9,6 +9,7 @@ from datetime import datetime
 from core.domain.runs.run import Run
 from core.domain.runs.snapshot import RunSnapshot
 from tests.truth.account import Figures
+from tests.truth.pages import RunPage
 from tests.truth.plan import Leg, Plan
 from tests.truth.programs import Status
 from tests.truth.repository import named
@@ -23,6 +24,7 @@ class SeenLeg:
         earlier: The figures of the session's earlier runs.
         live: What was shown while a tool slept, if one did.
         answers: What programs are answered about the run, by the name of the surface.
+        page: What the dashboard's page of the run says.
     """
 
     plan: Plan
@@ -34,6 +36,7 @@ class SeenLeg:
     now: datetime
     live: RunSnapshot | None = None
     answers: Mapping[str, Status] = field(default_factory=dict)
+    page: RunPage | None = None
 
     @property
     def run(self) -> Run:

@@ -16,7 +16,7 @@ from tests.truth.check_programs import is_meaningful
 from tests.truth.check_steps import has_steps
 from tests.truth.seen import SeenLeg
 
-_SAMPLE_SECONDS = 0.25
+_SAMPLE_SECONDS = 0.5
 # A sample counts as one at half-time if it is so near, in parts of the whole time.
 _NEAR = 0.1
 _LEAST_MEANINGFUL = 0.95

@@ -12,13 +12,13 @@ from uuid import UUID
 import pytest
 
 from bot.web.api.diff_answers import diff_answer
-from bot.web.api.status_answer import StatusQuery, status_answer
+from bot.web.api.statuses.status_answer import StatusQuery, status_answer
 from core.domain.progress.enrichment import StatusRows, compose
-from core.domain.runs.diff import CommitInfo, DiffStat, FileChange
 from core.domain.runs.outcome import Outcome, OutcomeReason
 from core.domain.runs.run import CostSource, Run, RunStatus, StopReason, Usage
 from core.domain.runs.snapshot import RunSnapshot
 from core.domain.runs.step import Step, StepStatus
+from core.domain.runs.work.diff import CommitInfo, DiffStat, FileChange
 from core.services.runs.status import StatusReport
 from tests.truth.account import Figures
 from tests.truth.check import differences

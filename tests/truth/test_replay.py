@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from core.agent.options import AGENT_EMAIL
-from core.domain.runs.diff import StartState
+from core.domain.runs.work.diff import StartState
 from core.workspace.workspaces import Workspace, Workspaces
 from tests.truth.changes import changes_between
 from tests.truth.check_work import diff_differences

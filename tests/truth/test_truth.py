@@ -30,7 +30,7 @@ def plans(count: int, disturbance: Disturbance) -> Sequence[Plan]:
 
 @pytest.mark.parametrize(
     ("disturbance", "count"),
-    [(Disturbance.NONE, 6), (Disturbance.RESTARTED, 3), (Disturbance.LOST, 2)],
+    [(Disturbance.NONE, 4), (Disturbance.RESTARTED, 2), (Disturbance.LOST, 2)],
 )
 async def test_all_that_is_shown_of_generated_runs_is_true(
     core_harness: CoreHarness, tmp_path: Path, disturbance: Disturbance, count: int

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from core.domain.runs.carried_work import Bundle
+from core.domain.runs.work.carried_work import Bundle
 from core.workspace.workspaces import Restored, Workspace, Workspaces
 from tests.unit.repositories import allowing, git
 
@@ -47,7 +47,7 @@ def workspace_state(path: Path) -> tuple[str, ...]:
 
 
 def workspace_files(path: Path) -> dict[str, tuple[str, bytes]]:
-    """Every file with its kind and content."""
+    """Every file with its kind and content; reading a pipe would wait for ever."""
     found: dict[str, tuple[str, bytes]] = {}
     for file in sorted(path.rglob("*")):
         name = str(file.relative_to(path))
@@ -55,6 +55,8 @@ def workspace_files(path: Path) -> dict[str, tuple[str, bytes]]:
             continue
         if file.is_symlink():
             found[name] = "link", os.fsencode(file.readlink())
+        elif not file.is_file():
+            found[name] = "special", b""
         else:
             found[name] = f"{file.stat().st_mode & 0o100:o}", file.read_bytes()
     return found

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from core.domain.repositories import HostRule, RepositoryPolicy
+from core.domain.reach.repositories import HostRule, RepositoryPolicy
 from core.workspace.workspaces import Workspace, Workspaces
 
 RUN_BRANCH = "signalbox/implement/run_0123456789ab"

@@ -6,7 +6,7 @@ import ipaddress
 
 import pytest
 
-from core.domain.addresses import canonical_host, is_loopback_name, is_public
+from core.domain.reach.addresses import canonical_host, is_loopback_name, is_public
 
 
 @pytest.mark.parametrize(

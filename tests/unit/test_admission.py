@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.assembly.bad_setting import BadSetting
+from bot.assembly.config.bad_setting import BadSetting
 from bot.assembly.settings import load_settings
 from bot.words import counts
 from core.domain.fleet.admission import AdmissionRun, decide
@@ -30,7 +30,8 @@ def make_admission_run(number: int, **fields: Any) -> AdmissionRun:
         "user_id": None,
         "repository": None,
     }
-    return AdmissionRun(**(values | fields))
+    given = values | fields
+    return AdmissionRun(**({"has_claim": given["attempt"] > 1} | given))
 
 
 CONTENDERS = st.lists(
@@ -39,6 +40,7 @@ CONTENDERS = st.lists(
             "is_admitted": st.booleans(),
             "priority": st.integers(-1, 1),
             "attempt": st.sampled_from((1, 1, 1, 2)),
+            "has_claim": st.booleans(),
             "user_id": st.sampled_from((None, UUID(int=1), UUID(int=2), UUID(int=3))),
             "repository": st.sampled_from((None, "a", "b")),
         }
@@ -59,7 +61,7 @@ def test_a_run_is_admitted_exactly_if_it_fits_the_caps(
     live = [run for run in admission_runs if run.run_id not in decision.held]
     for run_id in decision.admitted:
         run = waiting[run_id]
-        if run.attempt > 1:
+        if run.has_claim:
             continue
         for reason in QueueReason:
             concerns = reason is QueueReason.FLEET or (

@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 from claude_agent_sdk import CLIConnectionError, ProcessError, ResultError
 
-from core.agent.failure import ErrorOutput, agent_failure
 from core.agent.protocol import AgentFailed
+from core.agent.results.failure import ErrorOutput, agent_failure
 
 WHAT = "could not be started"
 

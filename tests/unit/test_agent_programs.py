@@ -14,7 +14,7 @@ from pathlib import Path
 
 from core.agent.process.process_tree import ProcessTree
 from core.agent.process.programs import look_at_commands, look_at_tools
-from core.domain.runs.life import Signs, signs_between
+from core.domain.runs.activity.life import Signs, signs_between
 from tests.limits import limit
 from tests.unit.process_trees import StartedTree, linux_only, start_tree
 

@@ -12,8 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.domain.alerts.condition import Scope, run_subject
-from core.domain.alerts.delivery import (
+from core.domain.alerts.channels.delivery import (
     GROUP_WINDOW,
     MAX_GROUP_MEMBERS,
     QUOTA,
@@ -23,10 +22,11 @@ from core.domain.alerts.delivery import (
     Handling,
     plan_delivery,
 )
+from core.domain.alerts.channels.quiet_hours import QuietHours
+from core.domain.alerts.channels.subscription import AlertFilter, Source, Subscription
+from core.domain.alerts.condition import Scope, run_subject
 from core.domain.alerts.episode import AlertState, Episode
 from core.domain.alerts.kinds import FLEET, KIND_RULES, AlertKind, Lifetime, Severity
-from core.domain.alerts.quiet_hours import QuietHours
-from core.domain.alerts.subscription import AlertFilter, Source, Subscription
 
 NOW = datetime(2026, 11, 30, 3, tzinfo=UTC)
 NIGHT = QuietHours(start=time(22), end=time(7), time_zone="UTC")

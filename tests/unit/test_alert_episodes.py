@@ -199,7 +199,7 @@ def shown(episode: Episode) -> tuple[object, ...]:
 
 
 class Episodes(RuleBasedStateMachine):
-    """One subject, whatever is observed of it and whoever acts on its alert."""
+    """One subject, with any observations of it and any acts on its alert."""
 
     @initialize(kind=st.sampled_from(AlertKind), earlier=st.integers(0, 4), ago=st.integers(0, 300))
     def begin(self, kind: AlertKind, earlier: int, ago: int) -> None:
@@ -264,7 +264,11 @@ class Episodes(RuleBasedStateMachine):
             )
         )
 
-        if before.is_unstable and self.episode.resolution is Resolution.RECOVERED:
+        if (
+            before.is_unstable
+            and before.is_told
+            and self.episode.resolution is Resolution.RECOVERED
+        ):
             quiet_since = before.recovering_at
             assert quiet_since is not None
             assert self.now - quiet_since >= timedelta(minutes=30)

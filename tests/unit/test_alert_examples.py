@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from core.domain.alerts.episode import AlertState
-from core.domain.alerts.example import EXAMPLE_ID, EXAMPLE_RUN_ID, example_message
+from core.domain.alerts.example import example_message
+from core.domain.alerts.example_conditions import EXAMPLE_ID, EXAMPLE_RUN_ID
 from core.domain.alerts.history import AlertEvent
 from core.domain.alerts.kinds import KIND_RULES, AlertKind, Lifetime, SubjectType
 from core.domain.runs.request import Place

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.domain.alerts.condition import Condition, run_subject, usual_severity
-from core.domain.alerts.inhibition import inhibited
+from core.domain.alerts.detectors.inhibition import inhibited
 from core.domain.alerts.kinds import FLEET, AlertKind, Subject, SubjectType
 
 NOW = datetime(2026, 11, 30, 12, tzinfo=UTC)

@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from bot.assembly.alert_tables import AlertsTable
-from bot.assembly.bad_setting import BadSetting
+from bot.assembly.config.alert_tables import AlertsTable
+from bot.assembly.config.bad_setting import BadSetting
 from bot.assembly.settings import load_settings
+from core.domain.actor import Role
+from core.domain.alerts.channels.subscription import DigestPeriod, Source
+from core.domain.alerts.detectors.limits import AlertLimits, StallLimits
 from core.domain.alerts.kinds import AlertKind, Severity
-from core.domain.alerts.limits import AlertLimits, StallLimits
-from core.domain.alerts.subscription import DigestPeriod, Source
 
 NOW = datetime(2026, 11, 30, tzinfo=UTC)
 WHOLE = """
@@ -57,6 +58,13 @@ def test_without_a_table_the_limits_are_the_usual_ones(tmp_path: Path) -> None:
 
     assert found.limits({}) == AlertLimits()
     assert found.subscriptions == ()
+
+
+def test_runners_subscribe_channels_unless_a_higher_role_is_asked_for(tmp_path: Path) -> None:
+    assert table(tmp_path, "").subscribe is Role.RUNNER
+    for role in (Role.RUNNER, Role.OPERATOR, Role.ADMIN):
+        text = f'[alerts]\nsubscribe = "{role.name.lower()}"'
+        assert table(tmp_path, text).subscribe is role
 
 
 def test_limits_are_read_with_those_of_single_workflows(tmp_path: Path) -> None:
@@ -109,6 +117,8 @@ SUBSCRIPTION = '[[alerts.subscriptions]]\nchannel = "C0BUILDS02"\n'
         ('[alerts.workflows.fix]\nidle = "x"', "alerts.workflows.fix.idle: must be a time"),
         ('[[alerts.subscriptions]]\nchannel = "builds"', "alerts.subscriptions.0.channel: must be"),
         ("[[alerts.subscriptions]]\n", "alerts.subscriptions.0.channel"),
+        ('[alerts]\nsubscribe = "viewer"', "alerts.subscribe: must be one of 'runner', 'oper"),
+        ("[alerts]\nsubscribe = 3", "must be one of 'runner', 'operator', 'admin'"),
         (SUBSCRIPTION + 'kinds = ["broken"]', "alerts.subscriptions.0.kinds"),
         (SUBSCRIPTION + 'severity = "high"', "must be one of 'info', 'warning', 'critical'"),
         (SUBSCRIPTION + 'owner = "ada"', "alerts.subscriptions.0.owner: must be the id"),

@@ -12,11 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.domain.alerts.condition import NO_SCOPE, Condition
-from core.domain.alerts.facts import LiveRun
+from core.domain.alerts.detectors.facts import LiveRun, WorkerFacts
+from core.domain.alerts.detectors.fleet import conditions_of_fleet
+from core.domain.alerts.detectors.limits import AlertLimits, StallLimits
+from core.domain.alerts.detectors.stall import conditions_of_live_run
 from core.domain.alerts.kinds import AlertKind
-from core.domain.alerts.limits import AlertLimits, StallLimits
-from core.domain.alerts.stall import conditions_of_live_run
-from core.domain.runs.awaited import Awaited, AwaitedKind
+from core.domain.fleet.workers import WorkerState
+from core.domain.runs.activity.awaited import Awaited, AwaitedKind
 from core.domain.runs.run import RunStatus, WaitingOn
 
 NOW = datetime(2026, 11, 30, 3, 0, tzinfo=UTC)
@@ -204,3 +206,27 @@ def test_of_looks_in_turn_the_first_after_the_limit_tells_and_none_before(
 
     assert told_at is not None
     assert limit <= told_at - signs[-1] <= limit + LOOK
+
+
+def test_a_pending_run_that_waits_for_a_usage_limit_is_told_like_any_wait() -> None:
+    pending: dict[str, Any] = {"status": RunStatus.PENDING, "waiting_since": NOW}
+    limited = live(waiting_on=WaitingOn.USAGE_LIMIT, **pending)
+    tried_again = live(retry_at=NOW, **pending)
+
+    assert found(limited, NOW + timedelta(minutes=29)) == {}
+    assert set(found(limited, NOW + timedelta(minutes=30))) == {AlertKind.WAITING}
+    assert found(tried_again, NOW + timedelta(hours=5)) == {}
+
+
+def test_a_run_that_waits_for_its_next_attempt_is_no_backlog() -> None:
+    waiting = live(
+        status=RunStatus.PENDING, created_at=ago(60), retry_at=NOW + timedelta(minutes=1)
+    )
+    due = replace(waiting, retry_at=NOW - timedelta(seconds=1))
+    worker = WorkerFacts(node="n", machine="m", state=WorkerState.UP, heartbeat_at=NOW)
+
+    def kinds(run: LiveRun) -> set[AlertKind]:
+        return {one.kind for one in conditions_of_fleet([worker], [run], LIMITS, NOW)}
+
+    assert kinds(waiting) == set()
+    assert kinds(due) == {AlertKind.QUEUE_BACKLOG}

@@ -19,6 +19,8 @@ MINUTES = 90
 
 MAX_TURNS = 'signalbox_runs_total{workflow="fix", status="failed", stop_reason="max_turns"}'
 
+EVALUATED = 'signalbox_alerts_evaluated_timestamp_seconds{instance="a"}'
+
 Series = dict[str, str]
 WELL: Series = {
     'up{job="signalbox", instance="a"}': "1x90",
@@ -38,6 +40,7 @@ WELL: Series = {
     'signalbox_slack_calls_total{method="chat.update", outcome="unreachable"}': "0+1x90",
     'signalbox_drawing_oldest_outdated_seconds{instance="a"}': "2x90",
     'signalbox_outdated_drawables{instance="a", kind="thread"}': "3x90",
+    EVALUATED: "0+60x90",
     'signalbox_database_pool_waiting{instance="a"}': "0x90",
     'signalbox_kill_duration_seconds_bucket{le="2"}': "0+1x90",
     'signalbox_kill_duration_seconds_bucket{le="10"}': "0+1x90",
@@ -116,6 +119,17 @@ WRONG: list[tuple[Series, set[str]]] = [
         {
             # The bot that does not draw has none.
             'signalbox_drawing_oldest_outdated_seconds{instance="b"}': "0x90",
+        },
+        set(),
+    ),
+    ({EVALUATED: "0+60x60 3600x30"}, {"SignalboxAlertsNotEvaluated"}),
+    # No bot has ever looked.
+    ({EVALUATED: "_x90"}, {"SignalboxAlertsNotEvaluated"}),
+    (
+        {
+            EVALUATED: "0+60x60 3600x30",
+            # The bot that took the clock over.
+            EVALUATED.replace('"a"', '"b"'): "_x60 3660+60x29",
         },
         set(),
     ),

@@ -3,8 +3,8 @@ from decimal import Decimal
 
 import pytest
 
-from core.agent.attempt_result import AttemptResult, determine_attempt_result, final_result
 from core.agent.protocol import AgentFailed
+from core.agent.results.attempt_result import AttemptResult, determine_attempt_result, final_result
 from core.domain.runs.event import AgentResult, AgentText, RateLimit
 from core.domain.runs.run import StopReason, Usage
 from tests.fakes.recordings import translate_recording

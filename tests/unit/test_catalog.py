@@ -7,7 +7,7 @@ import pytest
 from core.agent.definitions.catalog import load_catalog
 from core.agent.definitions.definition import BadDefinition, parse_definition
 from core.domain.isolation import IsolationMode
-from core.domain.network import NetworkPolicy
+from core.domain.reach.network import NetworkPolicy
 from core.domain.workflow import OnWorkerLost, PermissionMode, UnknownWorkflow
 
 FRONT = "---\ndescription: Does things.\n{more}\n---\nYou do things.\n"

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from bot.cli.client.acts import RunSelection
+from bot.cli.client.acts.runs import RunSelection
 from bot.cli.client.errors import BadArgument
 from bot.cli.client.start_body import more_turns, start_body, words_of
 from bot.cli.main import app

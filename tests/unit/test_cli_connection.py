@@ -168,7 +168,7 @@ def test_what_is_written_twice_is_the_same() -> None:
 
 
 def test_a_command_that_reads_loads_neither_settings_nor_database() -> None:
-    program = "import sys, bot.cli.main, bot.cli.client.acts;print(*sys.modules)"
+    program = "import sys, bot.cli.main, bot.cli.client.acts.runs;print(*sys.modules)"
     done = subprocess.run(
         [sys.executable, "-c", program],
         cwd=Path(__file__).parents[2],

@@ -42,6 +42,7 @@ from bot.cli.client.text_table import (
 from bot.web.api.alerts.alert_routes import SnoozeBody
 from bot.web.api.run_kills import KillBody
 from bot.web.api.run_starts import ContinueBody, StartBody
+from bot.web.api.sessions.routes import NameBody
 from bot.web.request_errors import InvalidRequest
 from core.domain.errors import OpsError
 from core.domain.runs.run import StopReason
@@ -276,6 +277,9 @@ def test_a_kill_says_whether_it_is_proven() -> None:
     assert kill_text(proven) == (
         "run_1 is killed, nothing of it is left running after 1.2 s (3 processes ended)."
     )
+    assert kill_text({**proven, "task": "Count\n the pieces", "leg": 2}).startswith(
+        "run_1 (“Count the pieces” · leg 2) is killed"
+    )
     assert kill_text(alive) == "run_1 is not confirmed dead. Still alive: 12 sleep."
     assert "requested, not yet confirmed" in kill_text(
         alive | {"phase": "requested", "survivors": []}
@@ -364,7 +368,7 @@ def test_a_wrong_value_is_called_what_the_person_typed() -> None:
     )
     known = {
         f"body.{name}"
-        for model in (StartBody, ContinueBody, KillBody, SnoozeBody)
+        for model in (StartBody, ContinueBody, KillBody, NameBody, SnoozeBody)
         for name in (model.model_fields)
     }
     assert {field for field in ARGUMENTS if field.startswith("body.")} <= known

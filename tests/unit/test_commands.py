@@ -1,51 +1,19 @@
+"""`/workflow run`: its task and its flags, as people type them and as Slack changes them."""
+
 from datetime import timedelta
 from decimal import Decimal
-from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bot.slack.commands.command import (
-    SYNONYMS,
-    Command,
-    CommandContext,
-    ListRuns,
-    OfferKill,
-    OpenRunForm,
-    ShowHelp,
-    ShowStatus,
-    ShowWorkflows,
-    Subcommand,
-)
+from bot.slack.commands.command import OpenRunForm
 from bot.slack.commands.flags import FLAGS, BadCommand, Flag
-from bot.slack.commands.misplaced import flags_at_end, turns_at_end, without_flags_at_end
-from bot.slack.commands.parser import parse_mention, parse_slash
+from bot.slack.commands.misplaced import flags_at_end, without_flags_at_end
+from bot.slack.commands.parser import parse_slash
 from bot.slack.commands.words import trim
-from core.domain.kills.bulk_kill import KillSelection
-from core.domain.runs.request import ContinueRequest, KillRequest, Place, RunFilter, StartRequest
-
-PLACE = Place(team_id="T0ACME", channel_id="C0BUILDS")
-CHANNEL = CommandContext(request_key="k1", place=PLACE, workflow_names=("implement", "builder"))
-THREAD = CommandContext(
-    request_key="k1", place=PLACE, thread_run_id="run_aaaaaaaaaaaa", has_forms=False
-)
-
-
-def run(text: str) -> StartRequest:
-    command = parse_slash(text, CHANNEL)
-    assert isinstance(command, StartRequest)
-    return command
-
-
-def refused(text: str, context: CommandContext = CHANNEL) -> str:
-    with pytest.raises(BadCommand) as caught:
-        parse_slash(text, context)
-    return caught.value.user_message
-
-
-def parse_mentioned(text: str) -> Command:
-    return parse_mention(f"<@UBOT> {text}", THREAD, bot_user_id="UBOT")
+from core.domain.runs.request import StartRequest
+from tests.unit.command_helpers import CHANNEL, PLACE, THREAD, parse_mentioned, refused, run
 
 
 def test_a_workflow_and_a_task_are_enough() -> None:
@@ -185,155 +153,6 @@ def test_run_alone_opens_the_form_where_forms_are_possible() -> None:
     assert "which workflow" in refused("run", THREAD)
 
 
-@pytest.mark.parametrize("text", ["", "help", "?", "--help", "HELP"])
-def test_many_words_show_the_help(text: str) -> None:
-    assert parse_slash(text, CHANNEL) == ShowHelp()
-
-
-@pytest.mark.parametrize("subcommand", list(Subcommand))
-def test_each_subcommand_has_help(subcommand: Subcommand) -> None:
-    assert parse_slash(f"help {subcommand}", CHANNEL) == ShowHelp(topic=subcommand)
-    assert parse_slash(f"{subcommand} --help", CHANNEL) == ShowHelp(topic=subcommand)
-
-
-def test_an_unknown_subcommand_gets_the_nearest_one() -> None:
-    assert "Did you mean `status`?" in refused("stauts run_1")
-
-
-def test_a_missing_run_subcommand_is_noticed() -> None:
-    assert "`/workflow run builder" in refused("builder fix it")
-
-
-@pytest.mark.parametrize(("word", "meant"), list(SYNONYMS.items()))
-def test_synonyms_do_the_same(word: str, meant: Subcommand) -> None:
-    assert parse_slash(f"help {word}", CHANNEL) == ShowHelp(topic=meant)
-
-
-def test_status_takes_a_run_or_none() -> None:
-    assert parse_slash("status", CHANNEL) == ShowStatus()
-    assert parse_slash("status run_0a1b", CHANNEL) == ShowStatus(target="run_0a1b")
-    assert parse_mentioned("status") == ShowStatus(target="run_aaaaaaaaaaaa")
-
-
-def test_list_combines_its_filters() -> None:
-    command = parse_slash("list mine failed workflow=Builder", CHANNEL)
-
-    assert command == ListRuns(run_filter=RunFilter(mine=True, failed=True, workflow="builder"))
-    assert parse_slash("list", CHANNEL) == ListRuns(run_filter=RunFilter())
-    assert parse_slash("list all", CHANNEL) == ListRuns(run_filter=RunFilter())
-
-
-def test_an_unknown_filter_gets_the_nearest_one() -> None:
-    assert "Did you mean `mine`?" in refused("list min")
-
-
-def test_workflows_takes_no_argument() -> None:
-    assert parse_slash("workflows", CHANNEL) == ShowWorkflows()
-
-
-@pytest.mark.parametrize(
-    ("text", "command"),
-    [
-        ("kill run_0a1b", KillRequest(target="run_0a1b")),
-        ("kill run_0a1b --force", KillRequest(target="run_0a1b", force=True)),
-        ("kill —force run_0a1b", KillRequest(target="run_0a1b", force=True)),
-        (
-            "stop run_0a1b --force it&apos;s stuck &amp; loud",
-            KillRequest(target="run_0a1b", force=True, reason="it&apos;s stuck & loud"),
-        ),
-    ],
-)
-def test_kill_accepts_force_and_a_reason(text: str, command: KillRequest) -> None:
-    assert parse_slash(text, CHANNEL) == command
-
-
-def test_kill_without_a_run_offers_the_persons_own() -> None:
-    assert parse_slash("kill", CHANNEL) == OfferKill()
-    assert parse_slash("stop --force", CHANNEL) == OfferKill(force=True)
-    assert parse_mentioned("kill") == KillRequest(target="run_aaaaaaaaaaaa")
-
-
-def test_kill_has_no_other_flag() -> None:
-    assert "no flag `--now`" in refused("kill run_1 --now")
-
-
-@pytest.mark.parametrize(
-    ("text", "command"),
-    [
-        ("kill", KillRequest(target="run_aaaaaaaaaaaa")),
-        (
-            "kill it runs in circles",
-            KillRequest(target="run_aaaaaaaaaaaa", reason="it runs in circles"),
-        ),
-        ("stop --force", KillRequest(target="run_aaaaaaaaaaaa", force=True)),
-        ("kill run_bbbb now", KillRequest(target="run_bbbb", reason="now")),
-        ("kill a1b2c3d4", KillRequest(target="a1b2c3d4")),
-        ("kill 3f2a", KillRequest(target="3f2a")),
-        ("kill 3F2A wrong branch", KillRequest(target="3F2A", reason="wrong branch")),
-        ("kill 123456", KillRequest(target="123456")),
-        ("kill 3f2", KillRequest(target="run_aaaaaaaaaaaa", reason="3f2")),
-        ("kill 4040 answers", KillRequest(target="run_aaaaaaaaaaaa", reason="4040 answers")),
-        ("kill dead end", KillRequest(target="run_aaaaaaaaaaaa", reason="dead end")),
-        ("kill 3f2a0b1c2d3e4", KillRequest(target="run_aaaaaaaaaaaa", reason="3f2a0b1c2d3e4")),
-        ("kill facade is wrong", KillRequest(target="run_aaaaaaaaaaaa", reason="facade is wrong")),
-    ],
-)
-def test_kill_in_a_thread_targets_the_threads_run(text: str, command: KillRequest) -> None:
-    assert parse_mentioned(text) == command
-
-
-@pytest.mark.parametrize(
-    ("text", "turns", "message"),
-    [
-        ("continue", None, None),
-        ("continue 20", 20, None),
-        ("continue +20", 20, None),
-        ("continue + 20", 20, None),
-        ("continue 20 more turns", 20, None),
-        ("continue 20 turns: fix the docs", 20, "fix the docs"),
-        ("continue +20 fix\nthe docs", 20, "fix\nthe docs"),
-        ("continue 3 tests still fail", None, "3 tests still fail"),
-        ("continue 2nd try", None, "2nd try"),
-        ("resume fix the docs", None, "fix the docs"),
-    ],
-)
-def test_continue_in_a_thread(text: str, turns: int | None, message: str | None) -> None:
-    assert parse_mentioned(text) == ContinueRequest(
-        target="run_aaaaaaaaaaaa", request_key="k1", additional_turns=turns, message=message
-    )
-
-
-@pytest.mark.parametrize(
-    ("text", "named", "turns", "message"),
-    [
-        ("continue run_0a1b +20 go on", "run_0a1b", 20, "go on"),
-        ('continue "rate limits" +5', "rate limits", 5, None),
-        ("continue run_0a1b", "run_0a1b", None, None),
-        ("continue run_0a1b 20", "run_0a1b", 20, None),
-    ],
-)
-def test_continue_names_a_run_or_a_session(
-    text: str, named: str, turns: int | None, message: str | None
-) -> None:
-    assert parse_slash(text, CHANNEL) == ContinueRequest(
-        target=named, request_key="k1", additional_turns=turns, message=message
-    )
-
-
-def test_too_many_turns_are_refused() -> None:
-    assert "1 to 1000" in refused("continue run_0a1b +99999")
-    assert "Which run" in refused("continue")
-
-
-@pytest.mark.parametrize(
-    "text", ["<@UBOT> kill", "hey <@UBOT|signalbox>: kill", "<@UBOT>\nkill", "<@UBOT>,  kill"]
-)
-def test_the_text_after_a_mention_is_the_command(text: str) -> None:
-    command = parse_mention(text, THREAD, bot_user_id="UBOT")
-
-    assert command == KillRequest(target="run_aaaaaaaaaaaa")
-
-
 def test_a_mention_can_start_a_run_over_several_lines() -> None:
     command = parse_mentioned("run builder\nFirst this.\nThen that.")
 
@@ -341,78 +160,9 @@ def test_a_mention_can_start_a_run_over_several_lines() -> None:
     assert command.task == "First this.\nThen that."
 
 
-def test_the_manual_names_every_subcommand_flag_and_synonym() -> None:
-    manual = (Path(__file__).parents[2] / "docs" / "commands.md").read_text(encoding="utf-8")
-
-    for subcommand in Subcommand:
-        assert f"`/workflow {subcommand}" in manual
-    for flag in FLAGS.values():
-        assert f"`{flag.example}`" in manual
-    for word in SYNONYMS:
-        assert f"`{word}`" in manual
-
-
 @pytest.mark.parametrize("flag", FLAGS.values(), ids=lambda flag: flag.name)
 def test_every_flags_example_is_accepted(flag: Flag) -> None:
     assert run(f"run builder {flag.example} do it").task == "do it"
-
-
-@pytest.mark.parametrize("mark", ["\u200b", "\ufeff", "\u2060", "\u200d\u200e", "\u00ad"])
-def test_invisible_characters_around_words_are_ignored(mark: str) -> None:
-    words = ("run", "builder", "--turns", "40", "--", "Do it")
-    told = " ".join(f"{mark}{word}{mark}" for word in words)
-
-    typed, mentioned = run(told), parse_mentioned(told)
-
-    assert isinstance(mentioned, StartRequest)
-    assert {(one.workflow, one.max_turns, one.task) for one in (typed, mentioned)} == {
-        ("builder", 40, "Do it")
-    }
-    assert run(f'run builder --session "a b"{mark} x').session_name == "a b"
-    assert run(f"run builder --session={mark}a x").session_name == "a"
-    assert parse_slash(f"{mark}run{mark}", CHANNEL) == OpenRunForm()
-    assert parse_slash(mark, CHANNEL) == ShowHelp()
-
-
-def test_an_invisible_character_inside_the_task_stays() -> None:
-    # A family emoji is joined by it.
-    assert run("run builder draw 👩\u200d👧 twice").task == "draw 👩\u200d👧 twice"
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "can you add a cache?",
-        "will you look at this",
-        "still failing on main",
-        "please fix the flaky test",
-    ],
-)
-def test_prose_is_no_typing_error_of_a_command(text: str) -> None:
-    with pytest.raises(BadCommand) as caught:
-        parse_mentioned(text)
-
-    words = caught.value.user_message
-    assert "Did you mean" not in words
-    assert f"`@signalbox run implement {text}`" in words
-
-
-@pytest.mark.parametrize(
-    ("text", "meant"),
-    [
-        ("kil run_0a1b", "kill"),
-        ("contine run_0a1b", "continue"),
-        ("lst mine failed", "list"),
-        ("rum builder add a cache", "run"),
-        ("hlep", "help"),
-    ],
-)
-def test_a_typing_error_of_a_command_still_gets_the_nearest_one(text: str, meant: str) -> None:
-    assert f"Did you mean `{meant}`?" in refused(text)
-
-
-def test_a_forgotten_run_is_answered_with_the_whole_command() -> None:
-    assert "`/workflow run builder fix the login`" in refused("builder fix the login")
 
 
 @pytest.mark.parametrize("quoted", ['"/srv/my repo"', "“/srv/my repo”", "'/srv/my repo'"])
@@ -447,30 +197,3 @@ def test_known_flags_at_the_end_of_a_task_are_found(task: str, flags: list[str],
     assert flags_at_end(task) == flags
     assert without_flags_at_end(task) == rest
     assert run(f"run builder -- {task}").task == task.strip()
-
-
-def test_turns_at_the_end_of_a_message_are_found() -> None:
-    assert turns_at_end("and update the docs +20") == "+20"
-    assert turns_at_end("go on + 20 turns ") == "+ 20 turns"
-    assert turns_at_end("2+20") is None
-    assert turns_at_end("add 20 tests") is None
-
-
-def test_force_after_the_reason_is_force() -> None:
-    assert parse_slash("kill run_0a1b wrong branch --force", CHANNEL) == KillRequest(
-        target="run_0a1b", force=True, reason="wrong branch"
-    )
-    selection = parse_slash("kill --all mine too many —force", CHANNEL)
-    assert isinstance(selection, KillSelection)
-    assert (selection.force, selection.reason) == (True, "too many")
-
-
-def test_a_flag_of_run_is_no_message_to_continue_with() -> None:
-    assert "takes more turns as `+20`" in refused("continue run_0a1b --turns 20 go on")
-    command = parse_slash("continue run_0a1b --verbose is missing", CHANNEL)
-    assert isinstance(command, ContinueRequest)
-    assert command.message == "--verbose is missing"
-
-
-def test_help_all_shows_everything() -> None:
-    assert parse_slash("help all", CHANNEL) == ShowHelp(is_complete=True)

@@ -9,7 +9,7 @@ from bot.slack.commands.parser import parse_slash
 from core.domain.kills.bulk_kill import KillSelection
 from core.domain.runs.request import KillRequest, RunFilter
 from core.domain.runs.stats import Period
-from tests.unit.test_commands import CHANNEL, THREAD, refused
+from tests.unit.command_helpers import CHANNEL, THREAD, refused
 
 
 def kill_many_request(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.assembly.bad_setting import BadSetting
+from bot.assembly.config.bad_setting import BadSetting
 from bot.assembly.settings import load_settings
 from core.agent.critical import DEFAULT_PATTERNS, CriticalRules
 

@@ -15,7 +15,7 @@ from core.agent.definitions.check import check_definitions
 from core.agent.definitions.definition import BadDefinition
 from core.agent.definitions.tool_effects import ToolEffect
 from core.domain.isolation import IsolationMode
-from core.domain.network import NetworkPolicy
+from core.domain.reach.network import NetworkPolicy
 from core.domain.workflow import WorkflowDefinition
 
 OPEN = NetworkPolicy()

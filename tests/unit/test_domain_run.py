@@ -12,7 +12,6 @@ from core.domain.errors import BadRequest
 from core.domain.kills.termination import PHASE_TRANSITIONS, Phase
 from core.domain.redact import REDACTED, redact
 from core.domain.runs.changes import RunChanges
-from core.domain.runs.diff import DiffStat, FileChange
 from core.domain.runs.request import MAX_TASK_CHARS, StartRequest
 from core.domain.runs.run import (
     CONTINUABLE_REASONS,
@@ -24,6 +23,7 @@ from core.domain.runs.run import (
     Usage,
     sources_of,
 )
+from core.domain.runs.work.diff import DiffStat, FileChange
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 

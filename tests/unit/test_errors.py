@@ -25,7 +25,7 @@ from core.domain.actor import Action, Actor, Origin, Role
 from core.domain.errors import OpsError, OutOfBounds
 from core.domain.kills.bulk_kill import BadBulkKill, NotRunIds
 from core.domain.kills.termination import TerminationNotFound
-from core.domain.repositories import RepositoryNotAllowed
+from core.domain.reach.repositories import RepositoryNotAllowed
 from core.domain.runs.errors import AlreadyRequested, RunNotFound, SessionBusy
 from core.domain.runs.request import EmptyTask
 from core.domain.runs.session import SessionNotFound
@@ -117,7 +117,7 @@ RUN = make_run(run_id="run_abc")
 RUNNER = Actor(role=Role.RUNNER, origin=Origin.SLACK, user_id=UUID(int=5), name="Bea")
 EXAMPLES: list[tuple[OpsError, str]] = [
     (RunNotFound("run_x"), "`/workflow list` shows the recent ones."),
-    (SessionNotFound(UUID(int=1)), "`/workflow list` shows the recent runs."),
+    (SessionNotFound(UUID(int=1)), "`/workflow sessions all` lists them."),
     (TerminationNotFound(UUID(int=1)), "`/workflow list live` shows what runs."),
     (UnknownWorkflow("x", ("fix",)), "`/workflow workflows` describes them."),
     (AlreadyEnded(RUN), "`/workflow status run_abc` shows how it went."),

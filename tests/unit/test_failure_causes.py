@@ -15,11 +15,11 @@ from bot.words.runs.endings import ending_title, usage_reset
 from bot.words.runs.failures import FAILURES, failure_title
 from bot.words.runs.notices import notice_lines
 from bot.words.runs.states import state_of
-from core.agent.attempt_result import determine_attempt_result
-from core.agent.failure_causes import analyse_api_failure, spend_limit
 from core.agent.protocol import AgentFailed, TranscriptMissing
+from core.agent.results.attempt_result import determine_attempt_result
+from core.agent.results.failure_causes import analyse_api_failure, spend_limit
 from core.domain.failure_cause import FailureCause, retry_cause
-from core.domain.repositories import RepositoryNotAllowed
+from core.domain.reach.repositories import RepositoryNotAllowed
 from core.domain.runs.event import AgentResult, ApiRetry, EventKind, EventRecord, RateLimit
 from core.domain.runs.event_rows import record_of
 from core.domain.runs.failure_analysis import FAILURE_KEY, FailureAnalysis

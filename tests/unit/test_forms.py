@@ -1,4 +1,5 @@
 import json
+from collections.abc import Mapping
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -26,7 +27,7 @@ JSON = st.recursive(
 )
 
 
-def submitted(metadata: dict[str, str], **fields: str | None) -> dict[str, Any]:
+def submitted(metadata: Mapping[str, object], **fields: str | None) -> dict[str, Any]:
     """A view as Slack sends it on submission."""
     values: dict[str, Any] = {
         block_id: {ids.VALUE: {"type": "plain_text_input", "value": value}}
@@ -98,6 +99,20 @@ def test_the_continue_form_names_its_run() -> None:
     assert read_continue_form(view, request_key="k1") == ContinueRequest(
         target="run_0a1b", request_key="k1", additional_turns=20, message="Go on."
     )
+
+
+def test_the_continue_form_reads_budget_and_model_and_names_what_is_wrong() -> None:
+    metadata: dict[str, object] = {"run_id": "run_0a1b", "recovers": True}
+    view = submitted(metadata, turns=None, message=None, budget="$2.50", model=" opus ")
+    wrong = submitted(metadata, turns="0", message=None, budget="much", model="two words")
+
+    request = read_continue_form(view, request_key="k1")
+    with pytest.raises(BadForm) as caught:
+        read_continue_form(wrong, request_key="k1")
+
+    assert (request.budget_usd, request.model) == (Decimal("2.50"), "opus")
+    assert request.recovers
+    assert set(caught.value.errors) == {"turns", "budget", "model"}
 
 
 def test_an_empty_continue_form_changes_nothing() -> None:

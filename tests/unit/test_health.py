@@ -23,6 +23,7 @@ def runtime(problem: str | None) -> WorkerRuntime:
         inbox=UNUSED,
         worker=worker,
         installation_id="",
+        caretaker=UNUSED,
         is_up=True,
     )
 

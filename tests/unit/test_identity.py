@@ -11,8 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from core.domain.fleet.attempt import build_host_id, can_see_processes, machine_name, node_of
-from core.runner.execution.workspace import disk_id_of_node
+from core.domain.fleet.attempt import (
+    build_host_id,
+    can_see_processes,
+    disk_id_of_node,
+    machine_name,
+    node_of,
+)
 from core.runner.worker.identity import claimed_identity, disk_id_of, this_host
 from tests.namespaces import can_unshare, with_own_disk
 

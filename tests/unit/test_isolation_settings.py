@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.assembly.bad_setting import BadSetting
+from bot.assembly.config.bad_setting import BadSetting
 from bot.assembly.settings import load_settings
 from bot.assembly.worker_runtime import proxy_warning
 from core.domain.isolation import IsolationMode

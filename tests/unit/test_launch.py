@@ -15,7 +15,7 @@ from core.agent.options import environment
 from core.agent.process import launch
 from core.agent.process.launch import without_login
 from core.agent.protocol import Launch
-from core.domain.network import NetworkPolicy
+from core.domain.reach.network import NetworkPolicy
 from core.domain.workflow import WorkflowDefinition
 
 _PROXIES = {

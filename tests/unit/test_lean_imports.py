@@ -6,15 +6,14 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 _ROOT = Path(__file__).parents[2]
 _HEAVY = ("claude_agent_sdk", "mcp", "slack_bolt")
 
 
-def loaded(module: str) -> set[str]:
-    """The heavy libraries that are loaded after an import in a new process."""
-    program = f"import sys, {module}; print(*sys.modules)"
+def loaded(*modules: str) -> dict[str, set[str]]:
+    """The heavy libraries that are loaded after each of these imports, in one new process."""
+    steps = (f"import {module}; print('{module}', *sys.modules)" for module in modules)
+    program = "\n".join(("import sys", *steps))
     done = subprocess.run(
         [sys.executable, "-c", program],
         cwd=_ROOT,
@@ -23,31 +22,34 @@ def loaded(module: str) -> set[str]:
         check=True,
         timeout=240,
     )
-    return set(done.stdout.split()) & set(_HEAVY)
+    found = [line.split() for line in done.stdout.splitlines()]
+    return {module: set(names) & set(_HEAVY) for module, *names in found}
 
 
-@pytest.mark.parametrize(
-    "module",
-    [
+def test_what_starts_every_process_loads_no_heavy_library_and_a_bot_only_slacks() -> None:
+    # A bot is what every process has, and Slack's side.
+    assert loaded(
         "bot.cli.main",
-        "bot.assembly.app",
         "bot.assembly.web.api",
-        "bot.assembly.web.mcp",
         "bot.assembly.web.monitoring",
-    ],
-)
-def test_what_starts_every_process_loads_no_heavy_library(module: str) -> None:
-    assert loaded(module) == set()
+        "bot.assembly.web.mcp",
+        "bot.assembly.app",
+        "bot.slack.service",
+    ) == {
+        "bot.cli.main": set(),
+        "bot.assembly.web.api": set(),
+        "bot.assembly.web.monitoring": set(),
+        "bot.assembly.web.mcp": set(),
+        "bot.assembly.app": set(),
+        "bot.slack.service": {"slack_bolt"},
+    }
 
 
-@pytest.mark.parametrize("module", ["bot.mcp.streamable_http", "bot.cli.mcp_server"])
-def test_the_mcp_server_loads_its_own_only(module: str) -> None:
-    assert loaded(module) == {"mcp"}
-
-
-def test_what_a_bot_loads_is_without_the_mcp_library() -> None:
-    # A bot is these two: what every process has, and Slack's side.
-    assert loaded("bot.slack.service, bot.assembly.web.mcp, bot.assembly.app") == {"slack_bolt"}
+def test_the_mcp_server_loads_its_own_only() -> None:
+    assert loaded("bot.mcp.streamable_http", "bot.cli.mcp_server") == {
+        "bot.mcp.streamable_http": {"mcp"},
+        "bot.cli.mcp_server": {"mcp"},
+    }
 
 
 _FIRST_REQUESTS = """

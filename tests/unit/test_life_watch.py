@@ -15,7 +15,7 @@ import pytest
 
 from core.agent.process.process_tree import ProcessTree
 from core.agent.process.programs import look_at_tools
-from core.domain.runs.awaited import Awaited, AwaitedKind
+from core.domain.runs.activity.awaited import Awaited, AwaitedKind
 from core.domain.runs.event import (
     AgentEvent,
     AgentStarted,

@@ -37,6 +37,7 @@ def test_the_tools_are_those_of_the_contract() -> None:
         "get_workflow_status",
         "list_runs",
         "continue_workflow",
+        "restart_workflow",
         "kill_workflow",
     }
 
@@ -64,6 +65,7 @@ def test_annotations_tell_what_reads_and_what_destroys() -> None:
         "get_workflow_status": (True, None),
         "list_runs": (True, None),
         "continue_workflow": (False, False),
+        "restart_workflow": (False, False),
         "kill_workflow": (False, True),
     }
 

@@ -1,4 +1,4 @@
-"""`/metrics` over HTTP: who may read it, and what Prometheus says of it."""
+"""`/metrics` over HTTP: access to it, and Prometheus's own check of it."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from aiohttp import web
 from prometheus_client.parser import text_string_to_metric_families
 from pydantic import ValidationError
 
-from bot.assembly.config_tables import Config
+from bot.assembly.config.problems import first_problem
+from bot.assembly.config.tables import Config
 from bot.assembly.serve import web_server
-from bot.assembly.setting_problems import first_problem
 from bot.slack.client.meter import CallOutcome
 from bot.web.metrics.access import MetricsAccess
 from bot.web.metrics.counted import CountedMetrics

@@ -18,6 +18,7 @@ from bot.sandbox.model.conversation import (
 from bot.sandbox.model.drafts import draft_for, module_slug
 from bot.sandbox.model.scenarios import SCRIPTS, choose_script, delay_of
 from bot.sandbox.model.script import Conversation, ToolResult, Turn, bash
+from core.runner.execution.history import RESUME_PROMPT
 
 Message = dict[str, Any]
 
@@ -48,6 +49,18 @@ def test_a_task_begins_at_its_first_turn() -> None:
     )
 
     assert (conversation.task, conversation.position, conversation.follow_ups) == ("Do it", 0, ())
+
+
+def test_an_interrupted_run_goes_on_with_its_task_even_if_that_was_finished() -> None:
+    conversation = scene_of(
+        user_message("Do it"),
+        *turn_messages(0),
+        finished("All done."),
+        user_message(RESUME_PROMPT),
+    )
+
+    assert (conversation.task, conversation.position) == ("Do it", 1)
+    assert conversation.unanswered == (RESUME_PROMPT,)
 
 
 def test_the_position_is_read_from_the_calls() -> None:

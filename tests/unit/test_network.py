@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from core.domain.network import HostRule, NetworkMode, NetworkPolicy, canonical_host
+from core.domain.reach.network import HostRule, NetworkMode, NetworkPolicy, canonical_host
 
 
 def hosts(*entries: str) -> NetworkPolicy:

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from bot.assembly.bad_setting import BadSetting
+from bot.assembly.config.bad_setting import BadSetting
 from bot.assembly.settings import load_settings
-from core.domain.network import NetworkPolicy
+from core.domain.reach.network import NetworkPolicy
 
 
 def policy_of(home: Path, text: str) -> NetworkPolicy:

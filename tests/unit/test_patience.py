@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from bot.assembly.backend import SchemaBehind
-from bot.assembly.bad_setting import BadSetting
+from bot.assembly.config.bad_setting import BadSetting
 from bot.assembly.database_wait import DatabaseWait
 from core.store.database.engine import DatabaseUnavailable
 

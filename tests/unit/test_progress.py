@@ -9,8 +9,8 @@ from core.domain.runs.event import AgentResult, AgentText, ToolFinished, ToolSta
 from core.domain.runs.outcome import TESTS_KEY
 from core.domain.runs.run import CostSource, Usage
 from core.domain.test_output.counts import Ecosystem, TestCounts
-from core.runner.execution.prior_usage import PriorUsage, budget_left, turns_left
 from core.runner.execution.progress import Progress
+from core.runner.execution.usage.prior_usage import PriorUsage, budget_left, turns_left
 from tests.database import new_run
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)

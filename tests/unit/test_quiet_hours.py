@@ -9,7 +9,7 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from core.domain.alerts.quiet_hours import BadQuietHours, QuietHours
+from core.domain.alerts.channels.quiet_hours import BadQuietHours, QuietHours
 
 ZONES = [
     "UTC",

@@ -7,11 +7,11 @@ import pytest
 from bot.assembly.web.tables import StatusTable
 from core.domain.progress.estimate import PastRun
 from core.domain.runs.run import Run, RunStatus
-from core.services.runs.recent_runs import CacheLimits, KeptAnswer, RecentRuns
+from core.services.runs.recent_runs import AnswerForm, CacheLimits, KeptAnswer, RecentRuns
 from core.store.runs.status_read import RowMark
 from tests.database import NOW, new_run
 
-FORM = "1010"
+FORM = AnswerForm("1010")
 
 
 def answer(length: int = 10) -> KeptAnswer:
@@ -39,7 +39,7 @@ def test_an_answer_about_an_ended_run_is_found_again_in_its_form() -> None:
     cache.put(run, FORM, FOUND)
 
     assert cache.get(run.run_id, FORM) is FOUND
-    assert cache.get(run.run_id, "1000") is None
+    assert cache.get(run.run_id, AnswerForm("1000")) is None
     assert cache.get(ended().run_id, FORM) is None
 
 

@@ -65,10 +65,10 @@ def test_twenty_times_the_text_takes_at_most_a_hundred_times_as_long(part: str) 
         return time.thread_time() - began
 
     seconds(1_000)
-    short = min(seconds(50_000) for _ in range(3))
+    short = min(seconds(25_000) for _ in range(3))
 
     # Quadratic time would be 400 times as long; a busy machine makes it 5 times as long.
-    assert min(seconds(1_000_000) for _ in range(2)) < 100 * short + 1
+    assert any(seconds(500_000) < 100 * short + 0.5 for _ in range(2))
 
 
 @pytest.mark.parametrize(

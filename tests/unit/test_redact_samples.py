@@ -42,41 +42,45 @@ def secret_part(text: str, found: str) -> str:
     return found or max(text.replace("=", " ").replace('"', " ").replace("'", " ").split(), key=len)
 
 
-@pytest.mark.parametrize("surrounding", SURROUNDINGS)
+# One test for each sample, not for each sample in each surrounding: that would be 1,200 tests.
+
+
 @pytest.mark.parametrize("name", FORMATS)
-def test_a_token_is_redacted_in_any_surrounding(name: str, surrounding: str) -> None:
+def test_a_token_is_redacted_in_any_surrounding(name: str) -> None:
     secret = FORMATS[name]
+    pieces = secret.replace("%", ".").replace("~", ".").split(".")
 
-    text = redact(SURROUNDINGS[surrounding](secret))
+    for surrounding, surround in SURROUNDINGS.items():
+        text = redact(surround(secret))
 
-    assert REDACTED in text
-    for piece in secret.replace("%", ".").replace("~", ".").split("."):
-        assert len(piece) < 8 or piece not in text
+        assert REDACTED in text, surrounding
+        for piece in pieces:
+            assert len(piece) < 8 or piece not in text, surrounding
 
 
-@pytest.mark.parametrize("wrapped", ["{}", "see {} there", '"{}"', "[link]({})", "<{}|here>"])
 @pytest.mark.parametrize("name", ADDRESSES)
-def test_an_address_keeps_its_host_but_not_its_credential(name: str, wrapped: str) -> None:
+def test_an_address_keeps_its_host_but_not_its_credential(name: str) -> None:
     address, part = ADDRESSES[name]
 
-    text = redact(wrapped.format(address))
+    for wrapped in ("{}", "see {} there", '"{}"', "[link]({})", "<{}|here>"):
+        text = redact(wrapped.format(address))
 
-    assert REDACTED in text
-    assert (part or address.split("//")[1].split("@")[0]) not in text
-    assert address.split("://")[0] in text
+        assert REDACTED in text, wrapped
+        assert (part or address.split("//")[1].split("@")[0]) not in text, wrapped
+        assert address.split("://")[0] in text, wrapped
 
 
 @pytest.mark.parametrize("name", ASSIGNMENTS)
-@pytest.mark.parametrize("around", ["{}", "first\n{}\nlast\n", "```\n{}\n```"])
-def test_an_assigned_secret_is_redacted_and_its_name_stays(name: str, around: str) -> None:
+def test_an_assigned_secret_is_redacted_and_its_name_stays(name: str) -> None:
     line, found = ASSIGNMENTS[name]
     secret = secret_part(line, found)
 
-    text = redact(around.format(line))
+    for around in ("{}", "first\n{}\nlast\n", "```\n{}\n```"):
+        text = redact(around.format(line))
 
-    assert REDACTED in text
-    assert secret not in text
-    assert text.startswith(around.format(line)[:4])
+        assert REDACTED in text, around
+        assert secret not in text, around
+        assert text.startswith(around.format(line)[:4]), around
 
 
 def test_there_are_enough_samples() -> None:

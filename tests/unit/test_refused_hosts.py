@@ -11,11 +11,11 @@ from bot.slack.views.lists import status_message
 from bot.slack.views.thread.result import result_message
 from bot.words.markup import PLAIN
 from bot.words.runs.refused_hosts import refused_hosts_line
+from core.domain.runs.activity.refused_hosts import REFUSED_HOSTS_KEY, RefusedHosts
 from core.domain.runs.event import EventKind, HostRefused
-from core.domain.runs.refused_hosts import REFUSED_HOSTS_KEY, RefusedHosts
 from core.domain.runs.run import Run, StopReason
-from core.runner.execution.prior_usage import PriorUsage
 from core.runner.execution.progress import Progress
+from core.runner.execution.usage.prior_usage import PriorUsage
 from tests.unit.view_helpers import NOW, make_ended_run, make_run, make_snapshot, text_of
 
 AT = datetime(2026, 5, 4, tzinfo=UTC)

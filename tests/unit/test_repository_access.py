@@ -14,8 +14,13 @@ from pathlib import Path
 
 import pytest
 
-from core.domain.addresses import is_public
-from core.domain.repositories import HostRule, OwnerRule, RepositoryNotAllowed, RepositoryPolicy
+from core.domain.reach.addresses import is_public
+from core.domain.reach.repositories import (
+    HostRule,
+    OwnerRule,
+    RepositoryNotAllowed,
+    RepositoryPolicy,
+)
 from core.workspace.errors import UnreachableRepository
 from core.workspace.workspaces import Workspaces
 from tests.git_server import GitServer, git_server, make_certificate

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from core.domain.repositories import RepositoryNotAllowed
+from core.domain.reach.repositories import RepositoryNotAllowed
 from core.workspace.errors import UnreachableRepository
 from core.workspace.workspaces import Workspaces
 from tests.unit.repositories import allowing, commit, git, prepare, workspaces

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from bot.assembly.bad_setting import BadSetting
+from bot.assembly.config.bad_setting import BadSetting
 from bot.assembly.settings import load_settings
-from core.domain.repositories import DEFAULT_POLICY, RepositoryNotAllowed, RepositoryPolicy
+from core.domain.reach.repositories import DEFAULT_POLICY, RepositoryNotAllowed, RepositoryPolicy
 from core.workspace.source import BadRepository, parse_source
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from core.domain.progress.activity import WAITING_WORDS, recent_activity
 from core.domain.progress.completion import StepCount, step_count, success_rate
 from core.domain.progress.estimate import Estimate, Pace, PastRun, estimate_end, task_key
-from core.domain.runs.awaited import AWAITED_KEY, Awaited, AwaitedKind
+from core.domain.runs.activity.awaited import AWAITED_KEY, Awaited, AwaitedKind
 from core.domain.runs.event import EventKind, EventRecord
 from core.domain.runs.run import Run, RunStatus, WaitingOn
 from core.domain.runs.step import Step, StepStatus

@@ -13,12 +13,12 @@ from core.domain.progress.enrichment import Enrichment, StatusRows, compose, pas
 from core.domain.progress.estimate import PastRun, task_key
 from core.domain.progress.final_result import final_result
 from core.domain.progress.summary import workflow_summary
-from core.domain.runs.diff import DiffStat, FileChange
 from core.domain.runs.event import EventKind, EventRecord
 from core.domain.runs.outcome import Outcome, OutcomeReason
 from core.domain.runs.report import join_report
 from core.domain.runs.run import Run, RunStatus, StopReason, WaitingOn
 from core.domain.runs.step import Step, StepStatus
+from core.domain.runs.work.diff import DiffStat, FileChange
 from tests.database import NOW, new_run
 
 DONE, DOING, PENDING = StepStatus.COMPLETED, StepStatus.IN_PROGRESS, StepStatus.PENDING

@@ -8,7 +8,7 @@ from uuid import uuid4
 
 from core.domain.runs.event import TurnUsage
 from core.domain.runs.run import CostSource, Run, Usage
-from core.runner.execution.recount import raised_usage
+from core.runner.execution.usage.recount import raised_usage
 from tests.database import new_run
 
 # Three dollars a million input tokens, fifteen a million output tokens.

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from bot.assembly.bad_setting import BadSetting
-from bot.assembly.setting_problems import unknown_variables
+from bot.assembly.config.bad_setting import BadSetting
+from bot.assembly.config.problems import unknown_variables
 from bot.assembly.settings import AGENT_VARIABLES, load_settings
 from core.agent.options import SCRATCH_VARIABLE
 from core.agent.process.process_tree import ATTEMPT_MARKER, INSTALLATION_MARKER, RUN_MARKER

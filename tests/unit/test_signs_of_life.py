@@ -8,7 +8,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from core.domain.runs.life import Look, ProcessKey, ProcessUsage, Signs, signs_between
+from core.domain.runs.activity.life import Look, ProcessKey, ProcessUsage, Signs, signs_between
 
 INTERVAL = timedelta(seconds=20)
 KEYS = st.tuples(st.integers(2, 400), st.integers(0, 10_000))

@@ -8,10 +8,13 @@ from uuid import UUID
 
 import pytest
 
-from bot.slack.drawing.diff import ActionKind, action_kind, is_worth_retrying
-from bot.slack.drawing.posting import UNSENT, content_hash
-from bot.slack.drawing.replacing import MAX_REPLACEMENTS, Verdict, verdict
-from bot.slack.views.message import Message, TextFile
+from bot.slack.drawing.diff import ActionKind, action_kind, is_worth_retrying, next_action
+from bot.slack.drawing.messages.forms import CHARTS_REFUSED, lost_charts, new_forms
+from bot.slack.drawing.messages.posting import UNSENT, content_hash
+from bot.slack.drawing.messages.replacing import MAX_REPLACEMENTS, Verdict, verdict
+from bot.slack.views import blocks
+from bot.slack.views.chart_pictures import chart_pictures
+from bot.slack.views.message import Content, Message, TextFile
 from core.domain.drawables import (
     SlackMessage,
     SlackMessageState,
@@ -53,6 +56,38 @@ def test_a_file_is_never_changed() -> None:
 
     assert action_kind(SHOWN, file) is None
     assert action_kind(None, file) is ActionKind.POST
+
+
+def with_chart() -> Message:
+    chart = blocks.bar_chart("Runs", ["Completed"], {"This day": [2]}, unit="runs")
+    return Message(text="hi", blocks=({"type": "divider"}, chart))
+
+
+def test_pictures_follow_a_message_that_lost_its_charts() -> None:
+    message = with_chart()
+    desired: dict[str, Content] = {"card": message, **chart_pictures(message.blocks)}
+    shown = replace(SHOWN, content_hash=content_hash(message))
+
+    whole = next_action({"card": shown}, desired, channel_id="C1", now=NOW)
+    reduced = replace(shown, error=CHARTS_REFUSED)
+    wanted = next_action({"card": reduced}, desired, channel_id="C1", now=NOW)
+    uploaded = replace(SHOWN, slot="picture:1", message_ts="")
+    done = next_action({"card": reduced, "picture:1": uploaded}, desired, channel_id="C1", now=NOW)
+
+    assert whole is None
+    assert wanted is not None
+    assert (wanted.kind, wanted.slot, wanted.thread_ts) == (ActionKind.POST, "picture:1", "1.2")
+    assert wanted.method == "files.completeUploadExternal"
+    assert done is None
+
+
+def test_a_message_has_lost_its_charts_if_another_form_of_it_was_accepted() -> None:
+    message = with_chart()
+
+    found = [lost_charts(message, form) for form in new_forms(message)]
+
+    assert found == [None, CHARTS_REFUSED, CHARTS_REFUSED]
+    assert [lost_charts(MESSAGE, form) for form in new_forms(MESSAGE)] == [None, None]
 
 
 @pytest.mark.parametrize(

@@ -51,6 +51,21 @@ async def test_calls_never_exceed_what_slack_allows_in_any_minute() -> None:
     await rate_limiter.close()
 
 
+async def test_a_call_must_wait_when_the_burst_is_used_up_or_others_wait() -> None:
+    time = FakeClock()
+    rate_limiter = RateLimiter(now=lambda: time.now, sleep=time.sleep)
+    before = rate_limiter.must_wait("chat.update")
+    tickets = [rate_limiter.enqueue("chat.update", priority=Priority.STEP) for _ in range(6)]
+    used_up = rate_limiter.must_wait("chat.update")
+    await tickets[-1].wait_granted()
+    time.now += 60
+
+    assert (before, used_up) == (False, True)
+    assert not rate_limiter.must_wait("chat.update")
+    assert not rate_limiter.must_wait("chat.postMessage")
+    await rate_limiter.close()
+
+
 async def test_a_final_state_precedes_steps_that_wait_longer() -> None:
     time = FakeClock()
     rate_limiter = RateLimiter(now=lambda: time.now, sleep=time.sleep)

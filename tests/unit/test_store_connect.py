@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import asyncio
+import struct
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import asyncpg
@@ -13,6 +15,7 @@ from core.domain.errors import OpsError
 from core.domain.runs.errors import RunNotFound
 from core.store.database.connect import BadDsn, normalise_dsn
 from core.store.database.engine import (
+    Database,
     DatabaseUnavailable,
     Unstorable,
     open_database,
@@ -49,6 +52,41 @@ async def test_an_unreachable_postgres_is_unavailable(host: str) -> None:
         with pytest.raises(DatabaseUnavailable), translate_errors():
             async with database.sessions.begin() as session:
                 await session.connection()
+
+
+STARTING_UP = b"SFATAL\0C57P03\0Mthe database system is starting up\0\0"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [b"", b"E" + struct.pack("!I", len(STARTING_UP) + 4) + STARTING_UP],
+    ids=["closes at once", "starting up"],
+)
+@pytest.mark.parametrize("by", ["session", "direct read"])
+async def test_a_postgres_that_refuses_while_connecting_is_unavailable(
+    answer: bytes, by: str, tmp_path: Path
+) -> None:
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if answer:
+            await reader.read(1)
+            writer.write(answer)
+        writer.close()
+        await writer.wait_closed()
+
+    async def use(database: Database) -> None:
+        with translate_errors():
+            if by == "session":
+                async with database.sessions.begin() as session:
+                    await session.connection()
+            else:
+                await database.reads.fetch_row("SELECT 1")
+
+    server = await asyncio.start_unix_server(refuse, str(tmp_path / ".s.PGSQL.5432"))
+    async with server, open_database(f"postgresql://u@/d?host={tmp_path}") as database:
+        # Which error asyncpg raises depends on how far it came.
+        for _ in range(20):
+            with pytest.raises(DatabaseUnavailable):
+                await use(database)
 
 
 def dbapi_error(original: Exception, *, lost: bool = False) -> exc.DBAPIError:

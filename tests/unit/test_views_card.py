@@ -1,6 +1,5 @@
 from dataclasses import replace
 from datetime import timedelta
-from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -10,12 +9,12 @@ from hypothesis import strategies as st
 from bot.slack.views.advice import ENDING_ADVICE, ending_advice
 from bot.slack.views.thread.card import run_card, thread_card
 from bot.words.kills import STOPPING_TITLES
-from bot.words.runs.facts import tokens_words, total_cost_words
+from bot.words.runs.facts import tokens_words
 from bot.words.runs.states import WAITING_TITLES
 from core.domain.actor import User
 from core.domain.kills.termination import CriticalWait, Phase
-from core.domain.runs.awaited import AWAITED_KEY, Awaited, AwaitedKind
-from core.domain.runs.run import CostSource, Run, RunStatus, StopReason, Usage, WaitingOn
+from core.domain.runs.activity.awaited import AWAITED_KEY, Awaited, AwaitedKind
+from core.domain.runs.run import Run, RunStatus, StopReason, Usage, WaitingOn
 from core.domain.runs.snapshot import RunSnapshot, SessionTotal
 from core.domain.runs.step import StepStatus
 from tests.pictures.cards import CARDS
@@ -39,7 +38,7 @@ DONE, NOW_AT = StepStatus.COMPLETED, StepStatus.IN_PROGRESS
 KILLING = {"kill_requested_at": NOW}
 KILLED = make_ended_run(StopReason.KILLED, turns=7)
 
-CONTINUED = ["+20 turns", "Continue…", "· +10 turns", "· +50 turns", "· Details"]
+CONTINUED = ["+20 turns", "Continue…", "· +10 turns", "· +50 turns", "· Restart…", "· Details"]
 # The title and the other lines, of about 60 characters on a desktop.
 MAX_LINES = 6
 
@@ -56,23 +55,9 @@ PICTURES: dict[str, RunSnapshot] = {
     "card_second_leg": make_snapshot(
         make_run(task_input="Also update the docs"),
         leg=2,
-        total=SessionTotal(legs=2, turns=38, cost_usd=None, cost_source=None),
+        total=SessionTotal(legs=2, turns=38),
     ),
 }
-
-
-def test_a_total_tells_how_many_legs_have_an_unknown_cost() -> None:
-    known = SessionTotal(
-        legs=3,
-        turns=38,
-        cost_usd=Decimal("0.5"),
-        cost_source=CostSource.REPORTED,
-        unknown_legs=2,
-    )
-
-    assert total_cost_words(known, is_live=False) == "$0.50 reported, not known for 2 legs"
-    unknown = replace(known, cost_usd=None, cost_source=None)
-    assert total_cost_words(unknown, is_live=False) == "not reported"
 
 
 def test_unknown_tokens_are_not_shown_as_zero() -> None:
@@ -135,14 +120,20 @@ def test_waiting_is_shown(waiting: WaitingOn) -> None:
             ["Details"],
         ),
         (make_snapshot(make_run(**KILLING), termination=make_kill(Phase.CONFIRMED)), ["Details"]),
-        (make_snapshot(make_ended_run(StopReason.SUCCESS)), ["Continue…", "Details"]),
+        (
+            make_snapshot(make_ended_run(StopReason.SUCCESS)),
+            ["Continue…", "· Restart…", "· Details"],
+        ),
         (make_snapshot(make_ended_run(StopReason.MAX_TURNS)), CONTINUED),
-        (make_snapshot(KILLED), ["Continue (23 turns left)", "· Continue…", "· Details"]),
+        (
+            make_snapshot(KILLED),
+            ["Continue (23 turns left)", "· Continue…", "· Restart…", "· Details"],
+        ),
         (make_snapshot(make_ended_run(StopReason.SETUP_ERROR, turns=0)), ["Details"]),
         (make_snapshot(make_ended_run(StopReason.WORKSPACE_ERROR, turns=0)), ["Details"]),
         (
             make_snapshot(make_ended_run(StopReason.WORKSPACE_ERROR, turns=3)),
-            ["Continue (27 turns left)", "· Continue…", "· Details"],
+            ["Continue (27 turns left)", "· Continue…", "· Restart…", "· Details"],
         ),
     ],
 )
@@ -242,7 +233,7 @@ def test_failing_tests_are_never_green() -> None:
         "⚠️ *Finished, 1 test fails, nothing committed, steps left*",
         "Add rate limiting to the API · implement",
         "2 files +49 −0 · tests 3 ✅ 1 ❌",
-        "Steps: 2 of 4 done · ⏸️ Run the tests",
+        "Steps: 2 of 4 done · ⏸️ Run the tests · left: Commit",
         "<@U0ADA> · 18/60 turns · $0.099 · 4 min 12 s · acme/api@main",
     ]
     assert "Completed" not in run_card(CARDS["tests-fail"], now=NOW).text
@@ -274,7 +265,7 @@ def test_a_short_silence_names_the_tool_that_is_awaited() -> None:
         last_activity_at=heard - timedelta(seconds=1), metadata={AWAITED_KEY: awaited.to_json()}
     )
 
-    assert "🕐 Nothing heard for 2 min, `Bash: make test` is still running" in lines_of(
+    assert "🕐 Nothing heard for 2 min, `make test` is still running" in lines_of(
         make_snapshot(silent)
     )
 
@@ -315,7 +306,8 @@ def test_what_is_unknown_is_left_out_and_an_estimate_is_marked() -> None:
 def test_an_unchanged_tree_is_told_beside_the_steps() -> None:
     lines = lines_of(CARDS["model-failed"])
 
-    assert "Steps: 1 of 4 done · ❌ Write the limiter · no file changed" in lines
+    steps = "Steps: 1 of 4 done · ❌ Write the limiter · left: Run the tests, Commit"
+    assert f"{steps} · no file changed" in lines
 
 
 def test_an_asterisk_in_a_task_does_not_end_the_title() -> None:

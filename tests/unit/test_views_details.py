@@ -1,12 +1,16 @@
 from dataclasses import replace
+from decimal import Decimal
 
 import pytest
 
 from bot.slack.views.details import detail_blocks, details_view
 from bot.slack.views.lists import status_message
+from core.domain.runs.checkpoint import CheckpointReason
 from core.domain.runs.snapshot import SessionTotal
 from core.domain.runs.step import StepStatus
+from core.domain.sessions.ledger import LedgerSum
 from tests.pictures.cards import CARDS
+from tests.unit.test_checkpoint_policy import checkpoint
 from tests.unit.view_helpers import (
     AWKWARD_TEXTS,
     NOW,
@@ -45,11 +49,34 @@ def test_details_say_what_is_unknown_and_where_a_figure_comes_from() -> None:
 
 
 def test_details_have_the_totals_of_the_session() -> None:
-    total = SessionTotal(legs=2, turns=38, cost_usd=None, cost_source=None)
+    spent = LedgerSum(reported_usd=Decimal("0.5"), reported=1, unknown=1)
+    total = SessionTotal(legs=2, turns=38, spent=spent)
 
     shown = text_of(details_view(make_snapshot(leg=2, total=total), now=NOW))
 
-    assert "leg 2 of 2, together 38 turns, cost not reported yet" in shown
+    assert "leg 2 of 2, together 38 turns, cost $0.50 reported, unknown for 1 agent" in shown
+
+
+def test_a_run_of_several_agent_processes_has_its_costs_apart() -> None:
+    spent = LedgerSum(
+        reported_usd=Decimal("0.5"),
+        reported=1,
+        estimated_usd=Decimal("0.25"),
+        estimated=1,
+    )
+
+    shown = text_of(details_view(make_snapshot(spent=spent), now=NOW))
+
+    assert "*Cost*\n$0.50 reported, $0.25 estimated" in shown
+
+
+def test_the_details_of_a_later_leg_begin_with_the_task_of_the_first() -> None:
+    run = make_run(task_input="go on")
+
+    shown = text_of(details_view(make_snapshot(run, leg=2, about="Count the pieces"), now=NOW))
+
+    assert "*Count the pieces* · leg 2" in shown
+    assert "go on" in shown
 
 
 def test_a_long_plan_shows_the_part_in_progress() -> None:
@@ -91,3 +118,16 @@ def test_no_text_breaks_details(words: str) -> None:
 
     assert_view_fits(details_view(snapshot, now=NOW))
     assert detail_blocks(snapshot, now=NOW)
+
+
+def test_details_list_the_checkpoints() -> None:
+    taken = checkpoint(2, CheckpointReason.STEP_ENDED, step=1)
+    snapshot = replace(
+        make_snapshot(), checkpoints=(replace(taken, step_name="Write <it> & test", turns=3),)
+    )
+
+    view = details_view(snapshot, now=NOW)
+
+    assert_view_fits(view)
+    assert "*Checkpoints* · 1" in text_of(view)
+    assert "`@2` after Write &lt;it&gt; &amp; test · 3 turns" in text_of(view)

@@ -13,20 +13,20 @@ from hypothesis import strategies as st
 
 from bot.sandbox.slack.blocks.block_check import check_message
 from bot.slack.views import blocks
-from bot.slack.views.alerts.digest import ShownDigest, digest_message
-from bot.slack.views.message import Message
+from bot.slack.views.alerts.digest import ShownDigest, digest_contents, digest_message
+from bot.slack.views.message import Message, PictureFile
 from bot.slack.views.replacement import without_charts
 from bot.slack.views.runs.links import ThreadLinks
-from core.domain.alerts.digest import Digest
-from core.domain.alerts.digest_figures import (
+from core.domain.alerts.channels.subscription import DigestPeriod
+from core.domain.alerts.kinds import AlertKind
+from core.domain.alerts.posts.digest import Digest
+from core.domain.alerts.posts.digest_figures import (
     DayFigures,
     DigestFigures,
     KillFigures,
     SlowRun,
     WorkflowFailures,
 )
-from core.domain.alerts.kinds import AlertKind
-from core.domain.alerts.subscription import DigestPeriod
 from core.domain.runs.run import RunStatus, StopReason
 from core.domain.runs.snapshot import CardPlace
 from core.domain.runs.stats import RunStats, Spend
@@ -162,13 +162,44 @@ def test_missing_digests_are_admitted() -> None:
     assert "2 digests before this one are missing" in str(message.blocks[-1])
 
 
-def test_without_its_charts_a_digest_says_the_same() -> None:
+def test_without_its_charts_a_digest_has_their_numbers_in_words() -> None:
     message = digest_message(shown(FULL), LINKS)
 
     plain = without_charts(message)
 
     assert not blocks.has_charts(plain.blocks)
     assert words(plain) == words(message)
+    assert plain.text == message.text
+    [drawn] = [block for block in plain.blocks if block["type"] == "rich_text"]
+    title, numbers = drawn["elements"][0]["elements"]
+    assert title["text"] == "Ended runs by outcome"
+    assert numbers["text"].splitlines()[1:] == [
+        "Completed: this day 6, the day before 4",
+        "To look at: this day 2, the day before 0",
+        "Unfinished: this day 3, the day before 0",
+        "Killed: this day 1, the day before 0",
+    ]
+    assert check_message(list(plain.blocks), plain.text) == []
+
+
+def test_a_picture_has_the_figures_and_the_words_of_its_chart() -> None:
+    days = tuple(
+        DayFigures(day=date(2026, 11, 23) + timedelta(days=n), completed=n) for n in range(7)
+    )
+    contents = digest_contents(shown(replace(FULL, days=days), DigestPeriod.WEEKLY), LINKS)
+
+    assert list(contents) == ["digest", "picture:1", "picture:2"]
+    outcomes, by_day = (contents[slot] for slot in ("picture:1", "picture:2"))
+    assert isinstance(outcomes, PictureFile)
+    assert isinstance(by_day, PictureFile)
+    assert outcomes.title == outcomes.spec["title"]["text"] == "Ended runs by outcome"
+    assert outcomes.name != by_day.name
+    rows = {(row["series"], row["x"]): row["y"] for row in outcomes.spec["data"]["values"]}
+    assert rows["This week", "Completed"] == 6
+    assert rows["The week before", "Completed"] == 4
+    assert "Mon 23 Nov" in by_day.alt
+    assert charts(digest_message(shown(DigestFigures()))) == []
+    assert list(digest_contents(shown(DigestFigures()))) == ["digest"]
 
 
 def test_a_restricted_digest_says_to_what() -> None:
@@ -214,5 +245,7 @@ def test_slack_accepts_every_digest_and_its_figures_survive_their_json(
     message = digest_message(shown(figures, period))
 
     assert DigestFigures.of_json(figures.to_json()) == figures
-    problems = check_message(list(message.blocks), message.text)
-    assert [one for one in problems if "categories must differ" not in one] == []
+    plain = without_charts(message)
+    for one in (message, plain):
+        problems = check_message(list(one.blocks), one.text)
+        assert [each for each in problems if "categories must differ" not in each] == []

@@ -11,9 +11,9 @@ from bot.slack.views.help import help_message
 from bot.slack.views.home import home_view
 from bot.slack.views.lists import Reader, kill_offer, overview_message, run_list_message
 from bot.slack.views.message import Message
-from bot.slack.views.modals import continue_form
 from bot.slack.views.receipts import continued
 from bot.slack.views.runs.continue_buttons import continue_buttons
+from bot.slack.views.runs.continue_form import continue_form
 from bot.slack.views.runs.links import ThreadLinks
 from bot.slack.views.runs.misplaced import flags_in_task
 from bot.slack.views.runs.refusals import request_to_operators
@@ -107,7 +107,7 @@ def test_the_help_shows_four_commands_and_how_to_see_all() -> None:
         (StopReason.MAX_TURNS, ["+10 turns", "+20 turns", "+50 turns", "Continue…"]),
         (StopReason.KILLED, ["Continue (57 turns left)", "Continue…"]),
         (StopReason.AGENT_ERROR, ["Continue (57 turns left)", "Continue…"]),
-        (StopReason.BUDGET, ["Continue (57 turns left)", "Continue…"]),
+        (StopReason.BUDGET, ["Continue (+$1.50, 57 turns left)", "Continue…"]),
         (StopReason.USAGE_LIMIT, ["Continue (57 turns left)", "Continue…"]),
         (StopReason.WORKER_LOST, ["Continue (57 turns left)", "Continue…"]),
         (StopReason.SUCCESS, ["Continue…"]),
@@ -122,10 +122,10 @@ def test_more_turns_are_offered_only_where_the_limit_ended_the_run(
 
 
 def test_the_form_of_a_run_with_turns_left_asks_for_more_on_top_of_them() -> None:
-    killed = continue_form(
-        make_ended_run(StopReason.KILLED, turns=3, max_turns=60), channel_id="C0BUILDS"
-    )
-    limited = continue_form(make_ended_run(StopReason.MAX_TURNS), channel_id="C0BUILDS")
+    stopped = make_ended_run(StopReason.KILLED, turns=3, max_turns=60)
+    killed = continue_form(make_snapshot(stopped), channel_id="C0BUILDS")
+    ended = make_ended_run(StopReason.MAX_TURNS)
+    limited = continue_form(make_snapshot(ended), channel_id="C0BUILDS")
 
     assert "On top of the 57 that it has left" in str(killed)
     assert "initial_value" not in str(killed)

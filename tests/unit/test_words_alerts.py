@@ -18,14 +18,9 @@ from bot.words.alerts.ends import LEFT_PHRASES
 from bot.words.alerts.evidence import SENTENCES, evidence_sentence
 from bot.words.alerts.figures import over_amount, over_share, rough, rough_count
 from bot.words.alerts.history import EVENT_ICONS, EVENT_WORDS, event_line
-from bot.words.alerts.live_runs import AWAITED_PHRASES, WAITING_PHRASES
+from bot.words.alerts.live_runs import WAITING_PHRASES
 from bot.words.alerts.remedies import REMEDIES, remedy
-from bot.words.alerts.states import (
-    RESOLUTION_ICONS,
-    RESOLUTION_WORDS,
-    STATE_WORDS,
-    state_words,
-)
+from bot.words.alerts.states import RESOLUTION_ICONS, RESOLUTION_WORDS, STATE_WORDS, state_words
 from bot.words.alerts.titles import (
     KIND_WORDS,
     SEVERITY_ICONS,
@@ -34,11 +29,10 @@ from bot.words.alerts.titles import (
     counted,
 )
 from bot.words.markup import PLAIN
+from core.domain.alerts.channels.mornings import next_morning
 from core.domain.alerts.episode import AlertState, Episode, Resolution, resolve
 from core.domain.alerts.history import AlertEvent
 from core.domain.alerts.kinds import AlertKind, Severity, SubjectType
-from core.domain.alerts.mornings import next_morning
-from core.domain.runs.awaited import AwaitedKind
 from core.domain.runs.outcome import OutcomeReason
 from core.domain.runs.run import WaitingOn
 from tests.alerts.sample_messages import event, in_state
@@ -53,7 +47,6 @@ def test_lookup_tables_are_total() -> None:
     assert set(STATE_WORDS) == set(AlertState)
     assert set(RESOLUTION_WORDS) == set(RESOLUTION_ICONS) == set(Resolution)
     assert set(EVENT_WORDS) == set(EVENT_ICONS) == set(AlertEvent)
-    assert set(AWAITED_PHRASES) == set(AwaitedKind)
     assert set(WAITING_PHRASES) == set(WaitingOn)
     assert set(LEFT_PHRASES) == set(OutcomeReason)
     assert set(SNOOZE_LABELS) == {*SNOOZES, ids.ALERT_SNOOZE_MORNING}
@@ -79,7 +72,7 @@ def with_evidence(kind: AlertKind, **evidence: Any) -> Episode:
                 with_evidence(AlertKind.STALLED, awaited="model", name=None),
                 opened_at=NOW - timedelta(minutes=6, seconds=40),
             ),
-            "Nothing heard for 6 min; the model has not answered.",
+            "Nothing heard for 6 min; the model has not answered yet.",
         ),
         (
             open_alert(AlertKind.FAILURE_RATE),

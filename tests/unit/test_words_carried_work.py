@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from bot.slack.mrkdwn import MRKDWN
-from bot.words.runs.carried_work import not_carried_lines, restored_lines
+from bot.words.runs.work.carried_work import not_carried_lines, restored_lines
 from core.domain.runs.event import EventKind, EventRecord
 
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
@@ -38,6 +38,12 @@ def test_complete_work_is_shown_as_restored() -> None:
         "📦 Continues here from commit `0123456`, with the uncommitted work."
     )
     assert "nothing was committed yet" in restored(commit=None, uncommitted=True)
+    assert restored(checkpoint=3) == (
+        "📦 Continues here with the files of checkpoint `@3`, at commit `0123456`."
+    )
+    assert restored(checkpoint=3, commit=None) == (
+        "📦 Continues here with the files of checkpoint `@3`."
+    )
 
 
 def test_work_that_a_dead_worker_had_not_stored_is_shown_as_left_there() -> None:
@@ -68,6 +74,9 @@ def test_the_work_of_a_deleted_workspace_is_shown_as_lost() -> None:
 
 def test_kept_files_of_an_older_copy_and_empty_directories_are_named() -> None:
     assert "`refs/signalbox/superseded/1`" in restored(kept="refs/signalbox/superseded/1")
+    assert restored(kept="refs/signalbox/before/1", checkpoint=3).endswith(
+        "The older copy on this machine is kept in it on `refs/signalbox/before/1`."
+    )
     assert "`a`, ```\nb`&lt;!channel&gt;\n```" in restored(left_empty=["a", "b`<!channel>"])
     assert "<!channel>" not in restored(left_empty=["b`<!channel>"])
     assert "and 2 more" in restored(left_empty=[str(number) for number in range(7)])

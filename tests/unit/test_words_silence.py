@@ -9,14 +9,9 @@ import pytest
 
 from bot.slack.views.thread.card import run_card
 from bot.words.markup import PLAIN, Markup
-from bot.words.runs.silence import (
-    AWAITED_WORDS,
-    awaited_words,
-    silence_of,
-    silence_title,
-    waiting_words,
-)
-from core.domain.runs.awaited import AWAITED_KEY, Awaited, AwaitedKind
+from bot.words.runs.waiting.awaited import AWAITED_WORDS, awaited_phrase
+from bot.words.runs.waiting.silence import awaited_words, silence_of, silence_title, waiting_words
+from core.domain.runs.activity.awaited import AWAITED_KEY, Awaited, AwaitedKind
 from core.domain.runs.event import (
     AgentEvent,
     AgentStarted,
@@ -65,9 +60,9 @@ def after(*events: AgentEvent, silent_minutes: float = 9) -> RunSnapshot:
     [
         ((), "its workspace is being prepared"),
         ((STARTED,), "the model has not answered yet"),
-        ((STARTED, MAKE), "Bash: make test is still running"),
+        ((STARTED, MAKE), "make test is still running"),
         ((STARTED, MAKE, done(MAKE)), "the model has not answered yet"),
-        ((STARTED, MAKE, READ, done(READ)), "Bash: make test is still running"),
+        ((STARTED, MAKE, READ, done(READ)), "make test is still running"),
         ((STARTED, RETRY), "the model is asked again after an error (rate_limit (HTTP 429))"),
     ],
 )
@@ -235,6 +230,17 @@ def test_a_card_is_calm_while_the_programs_of_a_silent_run_work() -> None:
 
 def test_each_kind_has_its_words() -> None:
     assert set(AWAITED_WORDS) == set(AwaitedKind)
+
+
+@pytest.mark.parametrize("kind", AwaitedKind)
+@pytest.mark.parametrize("name", [None, "make test"])
+def test_what_is_awaited_is_told_now_and_afterwards(kind: AwaitedKind, name: str | None) -> None:
+    present, past = (awaited_phrase(kind, name, PLAIN, is_over=over) for over in (False, True))
+
+    assert present != past
+    assert "{" not in present + past
+    has_name = name is not None and kind in {AwaitedKind.TOOL, AwaitedKind.RETRY}
+    assert ("make test" in present, "make test" in past) == (has_name, has_name)
 
 
 def test_metadata_of_an_unknown_shape_is_not_believed() -> None:

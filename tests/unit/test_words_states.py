@@ -17,9 +17,7 @@ from bot.words.kills import (
     waited_words,
 )
 from bot.words.markup import PLAIN
-from bot.words.runs.carried_work import not_carried_lines, restored_lines
 from bot.words.runs.endings import ENDINGS, REASON_WORDS
-from bot.words.runs.evidence import change_lines, line_about_tests
 from bot.words.runs.notices import notice_lines
 from bot.words.runs.states import (
     HOLD_WORDS,
@@ -29,12 +27,14 @@ from bot.words.runs.states import (
     WAITING_TITLES,
     state_of,
 )
+from bot.words.runs.work.carried_work import not_carried_lines, restored_lines
+from bot.words.runs.work.evidence import change_lines, line_about_tests
 from core.domain.fleet.workers import Hold, QueueReason
 from core.domain.kills.termination import CriticalWait, Phase, ProcessIdentity
-from core.domain.runs.diff import CommitInfo, DiffStat, FileChange
 from core.domain.runs.event import EventKind, EventRecord
 from core.domain.runs.run import RunStatus, StopReason, WaitingOn
 from core.domain.runs.step import StepStatus
+from core.domain.runs.work.diff import CommitInfo, DiffStat, FileChange
 from tests.unit.view_helpers import (
     NOW,
     assert_fits,

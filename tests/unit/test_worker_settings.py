@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from bot.assembly.bad_setting import BadSetting
-from bot.assembly.config_tables import WorkerTable
+from bot.assembly.config.bad_setting import BadSetting
+from bot.assembly.config.tables import WorkerTable
 from bot.assembly.serve import AppProcess, handle_signals
 from bot.assembly.settings import load_settings
 from core.domain.workflow import OnWorkerLost

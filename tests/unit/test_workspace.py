@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from core.domain.runs.diff import CommitInfo
+from core.domain.runs.work.diff import CommitInfo
 from core.workspace.errors import GitFailed, translate_os_errors
 from core.workspace.workspaces import WorkspaceError, Workspaces
 from tests.unit.repositories import RUN_BRANCH, commit, git, origin, prepare, workspaces

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from core.domain.runs.carried_work import BundleTooLarge
+from core.domain.runs.work.carried_work import BundleTooLarge
 from core.workspace.workspaces import WorkspaceError, Workspaces
 from tests.unit.carried_workspaces import other_machine, pack, restore_from, workspace_files
 from tests.unit.repositories import commit, git, origin, prepare, workspaces

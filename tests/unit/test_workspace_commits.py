@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from core.domain.runs.diff import DiffStat, StartState
+from core.domain.runs.work.diff import DiffStat, StartState
 from core.workspace.workspaces import Workspace, Workspaces
 from tests.unit.repositories import RUN_BRANCH, commit, git, origin, prepare, workspaces
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from core.domain.runs.diff import FileChange
+from core.domain.runs.work.diff import FileChange
 from core.workspace.work import changes
 from core.workspace.workspaces import Workspace, WorkspaceError, Workspaces
 from tests.unit.repositories import allowing

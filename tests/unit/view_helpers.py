@@ -21,16 +21,16 @@ from bot.slack.views import blocks
 from bot.slack.views.message import Message
 from core.domain.actor import User
 from core.domain.kills.termination import Phase, ProcessIdentity, ProofMethod, Termination
-from core.domain.runs.diff import CommitInfo, DiffStat, FileChange
 from core.domain.runs.run import CostSource, Run, RunStatus, StopReason, Usage
 from core.domain.runs.snapshot import RunSnapshot, Thread
 from core.domain.runs.step import Step, StepStatus
+from core.domain.runs.work.diff import CommitInfo, DiffStat, FileChange
 
 # Only the owner may be mentioned, and only by an id that Slack could have given.
 _MENTION = re.compile(r"<!(?!date\^)|<@(?!U0ADA>)")
 # A run, a command, a row, or a channel.
 _BUTTON_VALUE = re.compile(
-    r"run_|kill |continue |[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}\Z|C[A-Z0-9]+\Z"
+    r"run_|kill |continue |restart |[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}\Z|C[A-Z0-9]+\Z"
 )
 _SNAPSHOTS_DIR = Path(__file__).parent / "snapshots"
 MAX_BUTTONS = 3

@@ -8,7 +8,7 @@ from decimal import Decimal
 from types import NoneType
 from typing import Any
 
-from core.domain.runs.awaited import AWAITED_KEY, Awaited, AwaitedKind
+from core.domain.runs.activity.awaited import AWAITED_KEY, Awaited, AwaitedKind
 from core.domain.runs.event import EventKind, EventRecord
 from core.domain.runs.run import Run, StopReason, Usage
 from core.domain.runs.step import Step, StepStatus

@@ -165,7 +165,7 @@ async def test_a_transcript_with_what_no_text_can_hold_is_answered(
     async with api.database.sessions.begin() as session:
         await sessions.add(session, conversation)
     run = await stored_run(api.database, session_id=conversation.id)
-    await Transcripts(api.database.sessions).append(
+    await Transcripts(api.database).append(
         {"project_key": "p", "session_id": str(conversation.id)},
         [
             {"type": "user", "text": "a\x00b \ud800"},

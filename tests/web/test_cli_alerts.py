@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from bot.cli.client.alert_acts import AlertActs, only_one
+from bot.cli.client.acts.alerts import AlertActs, only_one
 from bot.cli.client.api import ApiClient, open_client
 from bot.cli.client.connection import Connection
 from bot.cli.client.errors import ApiRefusal, BadArgument

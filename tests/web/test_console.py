@@ -27,7 +27,8 @@ async def test_a_session_has_its_totals_and_its_newest_run(api: ApiHarness, toke
     other = await stored_run(api.database)
 
     listed = (await api.get("/sessions", token)).body
-    mine = (await api.get("/sessions?mine=true&name=auth", token)).body
+    mine = (await api.get("/sessions?mine=true&name=AUTH", token)).body
+    closed = (await api.get("/sessions?open=false", token)).body
     one = (await api.get(f"/sessions/{started['session_id']}", token)).body
     unknown = await api.get("/sessions/00000000-0000-0000-0000-000000000000", token)
 
@@ -39,7 +40,9 @@ async def test_a_session_has_its_totals_and_its_newest_run(api: ApiHarness, toke
     assert mine["sessions"] == [one]
     assert (one["name"], one["owner"], one["run_count"]) == ("auth", "ci", 1)
     assert (one["newest_run_id"], one["newest_run_status"]) == (started["run_id"], "pending")
-    assert (one["cost"], one["can_continue"]) == (None, False)
+    assert (one["spent"]["reported"], one["can_continue"]) == (None, False)
+    assert (one["task"], one["is_open"]) == ("Do it", True)
+    assert closed["sessions"] == []
     assert (unknown.status, unknown.error) == (404, "session_not_found")
 
 

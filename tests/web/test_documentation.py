@@ -17,12 +17,17 @@ from tests.alerts.world import fired_alert
 from tests.api import ApiHarness
 from tests.database import NOW, running_run
 from tests.limits import limit, patient
+from tests.restart_rows import ended as killed_run
+from tests.restart_rows import with_checkpoint
 from tests.streams import add_events
 from tests.web.documented import blocks
+from tests.worker_rows import reported_worker
+from tests.workspace_rows import reported_workspace
 
 BLOCKS = [block for block in blocks("sh") if not block.startswith("export")]
 
 (STREAM,) = [block for block in BLOCKS if "/stream" in block]
+(RESTART,) = [block for block in BLOCKS if "/restart" in block]
 (PYTHON,) = blocks("python", section="Live")
 
 
@@ -42,15 +47,28 @@ async def shell(script: str, variables: dict[str, str]) -> str:
     return out.decode()
 
 
+async def signed_in_browser(api: ApiHarness) -> str:
+    """The id of a browser's session."""
+    ada = await api.members.actor_of("U0ADA")
+    link = await api.sign_ins.make_link(by=ada)
+    await api.sign_ins.sign_in(link, browser="Mozilla/5.0", address="127.0.0.1")
+    (session,) = await api.sign_ins.list_sessions(by=ada)
+    return str(session.id)
+
+
 @pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl")
 async def test_every_command_of_the_document_works(api: ApiHarness) -> None:
     token = await api.token(role=Role.ADMIN)
+    api.members.roles["U0ADA"] = Role.OPERATOR
     ended = await running_run(api.database)
     async with api.database.sessions.begin() as session:
         await runs.finish(
             session, ended.run_id, attempt=1, stop_reason=StopReason.MAX_TURNS, now=NOW
         )
     killable = await running_run(api.database)
+    restartable = await killed_run(api.database)
+    for _ in range(2):
+        await with_checkpoint(api.database, restartable)
     variables = {
         "SIGNALBOX_URL": f"http://{api.host}",
         "SIGNALBOX_TOKEN": token,
@@ -58,18 +76,22 @@ async def test_every_command_of_the_document_works(api: ApiHarness) -> None:
         "RUN": killable.run_id,
         "SESSION": str(ended.session_id),
         "ALERT": str(await fired_alert(api.database)),
+        "WORKSPACE": await reported_workspace(api.database),
+        "BROWSER": await signed_in_browser(api),
+        "WORKER": await reported_worker(api.database),
     }
 
     answers = [
         await shell(
             block,
-            # The stream of a run that goes on would not end.
-            variables | ({"RUN": ended.run_id} if block is STREAM else {}),
+            # The stream of a run that goes on would not end, and it cannot be restarted.
+            variables
+            | {STREAM: {"RUN": ended.run_id}, RESTART: {"RUN": restartable.run_id}}.get(block, {}),
         )
         for block in BLOCKS
     ]
 
-    assert len(answers) == 10
+    assert len(answers) == 17
     stream = answers.pop(BLOCKS.index(STREAM))
     decoder = json.JSONDecoder()
     for text in answers:
@@ -81,7 +103,8 @@ async def test_every_command_of_the_document_works(api: ApiHarness) -> None:
             rest = rest[end:]
     assert '"status":"pending"' in answers[1]
     assert f'"continued_run_id":"{ended.run_id}"' in answers[2]
-    assert '"reason":"wrong branch"' in answers[5]
+    assert '"is_possible":true' in answers[5]
+    assert '"reason":"wrong branch"' in answers[6]
     assert stream.startswith("retry: 3000\n\nevent: status\ndata: {")
     assert stream.rstrip().endswith(
         f'data: {{"run_id":"{ended.run_id}","status":"failed","stop_reason":"max_turns"}}'
@@ -116,7 +139,17 @@ async def test_the_python_of_the_document_follows_a_run(api: ApiHarness) -> None
 
 async def test_the_document_leaves_no_route_out(api: ApiHarness) -> None:
     written = "\n".join(BLOCKS)
-    for name in ("API", "RUN", "SESSION", "SIGNALBOX_URL", "ALERT", "SUBSCRIPTION"):
+    for name in (
+        "API",
+        "RUN",
+        "SESSION",
+        "SIGNALBOX_URL",
+        "ALERT",
+        "SUBSCRIPTION",
+        "WORKSPACE",
+        "BROWSER",
+        "WORKER",
+    ):
         written = written.replace(f"${name}", f"<{name}>")
 
     missing = [
@@ -125,7 +158,8 @@ async def test_the_document_leaves_no_route_out(api: ApiHarness) -> None:
         if not re.search(
             re.sub(
                 r"\\\{\w+\\\}",
-                "(?:<RUN>|<SESSION>|<ALERT>|<SUBSCRIPTION>|implement)",
+                "(?:<RUN>|<SESSION>|<ALERT>|<SUBSCRIPTION>|<WORKSPACE>|<BROWSER>|<WORKER>"
+                "|implement)",
                 re.escape(
                     route.path.replace("/workflows/claude-code", "<API>")
                     if route.path.startswith("/workflows")

@@ -17,6 +17,8 @@ from core.domain.actor import Role
 from tests.alerts.world import fired_alert
 from tests.api import ApiHarness, Reply
 from tests.database import running_run
+from tests.worker_rows import reported_worker
+from tests.workspace_rows import reported_workspace
 
 CASES_OF_A_ROUTE = 40
 TEXTS = (
@@ -124,6 +126,8 @@ async def test_no_request_is_answered_with_a_failure_or_against_the_schema(
         "workflow_name": ["fix", "builder", "nonsense"],
         "alert_id": [str(await fired_alert(api.database))],
         "subscription_id": [str(await subscription(api, token))],
+        "workspace_id": [await reported_workspace(api.database)],
+        "worker_id": [await reported_worker(api.database)],
     }
     statuses: Counter[int] = Counter()
 

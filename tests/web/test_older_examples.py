@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import timedelta
 
 from core.domain.actor import Role
-from core.domain.runs.diff import CommitInfo, DiffStat, FileChange
 from core.domain.runs.outcome import Outcome
 from core.domain.runs.run import StopReason
 from core.domain.runs.step import Step, StepStatus
+from core.domain.runs.work.diff import CommitInfo, DiffStat, FileChange
 from core.store import steps
 from core.store.runs import runs
 from tests.api import CONSOLE, ApiHarness

@@ -8,8 +8,8 @@ from decimal import Decimal
 import pytest
 
 from core.domain.actor import Role
-from core.domain.runs.diff import CommitInfo, DiffStat
 from core.domain.runs.run import CostSource, RunStatus, StopReason, Usage
+from core.domain.runs.work.diff import CommitInfo, DiffStat
 from core.store.runs import runs
 from tests.api import CONSOLE, ApiHarness
 from tests.database import NOW, missing_table, running_run, stored_run

@@ -28,6 +28,8 @@ def address_of(route: AnyRoute) -> str:
         "session_id": uuid4(),
         "alert_id": uuid4(),
         "subscription_id": uuid4(),
+        "worker_id": "machine-0a1b2c3d-0:0a1b2c3d",
+        "workspace_id": "ws_0a1b2c3d4e5f",
     }
     return re.sub(r"\{(\w+)\}", lambda found: str(values[found[1]]), route.path)
 
@@ -36,6 +38,8 @@ BODIES: dict[str, object] = {
     "start_run": {"message": "Do it"},
     "continue_run": {"session_id": str(uuid4()), "additional_turns": 5, "message": "Go on"},
     "kill_run": {},
+    "restart_run": {"checkpoint": 2, "preview": True},
+    "rename_session": {"name": "auth"},
     "snooze_alert": {"minutes": 30},
     "subscribe": {"channel": "C0123ABCD"},
     "replace_subscription": {"kinds": ["failed"]},

@@ -11,9 +11,9 @@ import pytest
 
 from core.domain.actor import Role
 from core.domain.kills.termination import Phase
-from core.domain.runs.diff import CommitInfo, DiffStat, FileChange
 from core.domain.runs.event import EventKind, EventRecord
 from core.domain.runs.run import CostSource, RunStatus, StopReason
+from core.domain.runs.work.diff import CommitInfo, DiffStat, FileChange
 from core.store import audit, events, terminations
 from core.store.runs import run_queries, runs
 from tests.api import CONSOLE, ApiHarness

@@ -5,7 +5,7 @@ from __future__ import annotations
 from tests.api import ApiHarness
 from tests.api_fuzz.campaign import run_campaign
 
-CASES = 400
+CASES = 500
 SEED = 12
 
 

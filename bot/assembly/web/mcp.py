@@ -33,6 +33,7 @@ def mcp_endpoint(backend: Backend, slack: SlackService) -> McpEndpoint:
     return McpEndpoint(
         Tools(
             runs=backend.runs,
+            restarts=backend.restarts,
             statuses=backend.statuses,
             feed=backend.feed,
             clock=utc_now,

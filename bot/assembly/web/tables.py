@@ -6,7 +6,7 @@ import re
 
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
 
-from bot.assembly.config_table import Table
+from bot.assembly.config.table import Table
 from bot.web.streams.limits import StreamLimits
 from core.services.runs.recent_runs import CacheLimits
 

@@ -47,6 +47,15 @@ def suggest_workflows(beginning: str) -> list[Suggestion]:
     )
 
 
+def suggest_sessions(beginning: str) -> list[Suggestion]:
+    """The newest sessions whose name or id begins so, with what they are about."""
+    found = _ask("/sessions", [("limit", _MOST)], "sessions")
+    return _suggestions(
+        ((one.get("name") or one.get("session_id"), str(one.get("task"))) for one in found),
+        beginning,
+    )
+
+
 def suggest_alerts(beginning: str) -> list[Suggestion]:
     """The newest open alerts whose id begins so, with what they tell."""
     found = _ask("/alerts", [("open", "true"), ("limit", _MOST)], "alerts")

@@ -12,13 +12,15 @@ from decimal import Decimal
 from types import MappingProxyType
 from typing import Any
 
-from bot.cli.client.text_table import Column, one_line, pair_lines, safe_text, table_lines
+from bot.cli.client.text_table import Column, fit, one_line, pair_lines, safe_text, table_lines
 from bot.words import counts, money, times
 
 Json = Mapping[str, Any]
 
 # From this width on a list has turns and costs, too.
 _WIDE = 110
+# The task of a run that was killed.
+_TASK_CELLS = 60
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 # By the status of a step.
 STEP_MARKS: Mapping[str, str] = MappingProxyType(
@@ -44,7 +46,8 @@ def list_text(answer: Json, *, now: datetime, width: int, nothing: str) -> str:
         Column(title="AGE", most=7),
     ]
     rows = [
-        [_id(run), state_words(run), _text(run, "workflow_name"), _age(run, now)] for run in runs
+        [_id(run), state_words(run), _text(run, "workflow_name"), age_words(run, now)]
+        for run in runs
     ]
     if width >= _WIDE:
         columns += [Column(title="TURNS", most=9), Column(title="COST", most=10)]
@@ -66,6 +69,7 @@ def status_text(status: Json) -> str:
     lines = [f"{_id(status)}  {state_words(status)}"]
     lines += pair_lines(
         [
+            ("Task", _task(status)),
             ("Workflow", _text(status, "workflow_name")),
             ("Session", _text(status, "session_id")),
             ("Turns", turns_words(status)),
@@ -76,8 +80,11 @@ def status_text(status: Json) -> str:
             ("Now", _now(status)),
             ("Commits", _commits(status)),
             ("Error", _text(status, "error")),
+            ("Failure", _failure(status)),
+            ("Next try", _next_try(status)),
         ]
     )
+    lines += _failed_attempts(status)
     lines += _steps(status)
     result = _text(status, "final_result") or _text(status, "result")
     if result and not is_live(status):
@@ -91,6 +98,11 @@ def next_words(status: Json) -> str:
     """What can be done about an ended run; empty if nothing offers itself."""
     if is_live(status) or not status.get("can_continue"):
         return ""
+    if status.get("needs_recovery"):
+        return (
+            f"`signalbox continue --recover {_id(status)}` goes on in a new conversation, with a "
+            "summary of the one that cannot be restored."
+        )
     return f"`signalbox continue {_id(status)}` goes on from here."
 
 
@@ -107,8 +119,12 @@ def log_text(line: Json) -> str:
 
 
 def kill_text(kill: Json) -> str:
-    """What became of a kill."""
+    """What became of a kill; it names the task, so that a person sees what they stopped."""
     run_id = _text(kill, "run_id")
+    task = one_line(_text(kill, "task"))
+    if task:
+        leg = kill.get("leg", 1)
+        run_id = f"{run_id} (“{fit(task, _TASK_CELLS)}”{f' · leg {leg}' if leg > 1 else ''})"
     if kill.get("is_confirmed"):
         took = kill.get("elapsed_milliseconds")
         after = "" if took is None else f" after {times.milliseconds(took)}"
@@ -140,6 +156,13 @@ def cost_words(run: Json) -> str:
         return ""
     estimated = "~" if run.get("cost_source") == "estimated" else ""
     return f"{estimated}{money.dollars(Decimal(str(cost)))}"
+
+
+def _task(status: Json) -> str:
+    """The task, and the number of the leg if it is a later one."""
+    leg = status.get("leg", 1)
+    label = ", recovery" if status.get("is_recovery") else ""
+    return _text(status, "task") + (f" · leg {leg}{label}" if leg > 1 else "")
 
 
 def _tools(status: Json) -> str:
@@ -178,6 +201,35 @@ def _commits(status: Json) -> str:
     return f"{len(commits)}, newest {str(commits[0])[:7]}" if commits else ""
 
 
+def _failure(status: Json) -> str:
+    failure = status.get("failure") or {}
+    retry = failure.get("retry") or {}
+    advice = "" if is_live(status) else _text(failure, "advice_text")
+    parts = [_text(failure, "title"), _text(retry, "summary"), advice]
+    return " · ".join(filter(None, parts))
+
+
+def _next_try(status: Json) -> str:
+    at = _moment(status, "retry_at")
+    if at is None:
+        return ""
+    return f"{times.utc_date_time(at)}; `signalbox kill {_id(status)}` cancels it"
+
+
+def _failed_attempts(status: Json) -> list[str]:
+    """The failed attempts, if there is more than one."""
+    found = status.get("failed_attempts") or ()
+    if len(found) < 2 and not is_live(status):
+        return []
+    lines = []
+    for one in found:
+        at = _moment(one, "failed_at")
+        when = "" if at is None else f" {times.utc_clock_time(at)}"
+        said = ": ".join(filter(None, [_text(one, "title"), _text(one, "error")]))
+        lines.append(f"Attempt {_text(one, 'attempt')} failed{when}: {one_line(said)}")
+    return ["", *lines] if lines else []
+
+
 def _steps(status: Json) -> list[str]:
     steps = (status.get("workflow_steps") or {}).get("steps") or status.get("step_by_step_results")
     lines = [
@@ -187,7 +239,8 @@ def _steps(status: Json) -> list[str]:
     return ["", *lines] if lines else []
 
 
-def _age(run: Json, now: datetime) -> str:
+def age_words(run: Json, now: datetime) -> str:
+    """How long ago it was created, in the largest unit: `3 h`."""
     at = _moment(run, "created_at")
     if at is None:
         return ""

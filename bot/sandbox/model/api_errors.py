@@ -62,8 +62,13 @@ def _refusal(status: int, error_type: str, message: str) -> Failure:
 
 
 def _usage_limit(conversation: Conversation) -> Turn:
-    """The account's limit is used up until a given time; an earlier retry does not help."""
-    resets_at = datetime.now(UTC) + timedelta(minutes=conversation.int_directive("minutes", 60))
+    """The account's limit is used up until a given time; an earlier retry does not help.
+
+    `[minutes: 5]` or `[seconds: 3]` say until when.  What the agent is told next comes after it.
+    """
+    seconds = conversation.int_directive("seconds", 0)
+    wait = timedelta(minutes=conversation.int_directive("minutes", 60))
+    resets_at = datetime.now(UTC) + (timedelta(seconds=seconds) if seconds else wait)
     if conversation.follow_ups:
         return Turn(text="## Summary\n\n" + "The limit was lifted and the work went on. " * 5)
     return Turn(
@@ -181,7 +186,11 @@ API_ERROR_SCRIPTS: tuple[Script, ...] = (
         description="the task is too long for the model",
         play=play_in_order(Turn(failure=_TOO_LONG)),
     ),
-    Script(name="usage-limit", description="the account's limit is used up", play=_usage_limit),
+    Script(
+        name="usage-limit",
+        description="the account's limit is used up ([minutes: 60], [seconds: 3])",
+        play=_usage_limit,
+    ),
     *(
         Script(name=name, description=about, play=_cut_answer(stop_reason, text))
         for name, (about, stop_reason, text) in _CUT_ANSWERS.items()

@@ -33,6 +33,8 @@ _PROGRAM_REPLY_PREFIXES = (
     "Failed to auth",
     "You've hit your",
 )
+# How Signalbox lets a conversation go on: no task, even if the agent had just finished.
+_RESUMED = "Your work was interrupted "
 _CALL_ID = re.compile(r"toolu_01t(\d+)c")
 
 
@@ -63,6 +65,8 @@ class _ConversationState:
 
     def add_user_text(self, text: str) -> None:
         """Add a person's words: a new task, or a follow-up to the current one."""
+        if self.task is not None and text.startswith(_RESUMED):
+            self.is_finished = False
         if self.task is None or self.is_finished or "scenario" in parse_directives(text):
             self.task, self.is_finished, self.position = text, False, 0
             self.results, self.follow_ups, self.unanswered = [], [], []
@@ -104,7 +108,8 @@ def read_conversation(body: Mapping[str, Any]) -> Conversation:
     """Rebuild the script's position in the conversation from the request's messages alone.
 
     A person's text starts a task if none is in progress; otherwise it is a follow-up to the
-    current one.  A text with a `[scenario: …]` directive always starts a task.
+    current one.  A text with a `[scenario: …]` directive always starts a task, and the words with
+    which an interrupted run goes on never do.
     """
     state = _ConversationState()
     for message in body.get("messages", ()):

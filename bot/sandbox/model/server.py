@@ -11,7 +11,7 @@ import asyncio
 import json
 import logging
 from collections import Counter, deque
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -66,6 +66,7 @@ class Model:
         delay: Pause before each answer, unless the script or the task sets one.
         failures: Each fails one call with tools (its `times` is ignored), in order, before
             any script is consulted.
+        gate: Awaited before each answer to a call with tools; `None` answers at once.
     """
 
     url: str = ""
@@ -76,6 +77,7 @@ class Model:
     delay: timedelta = timedelta(0)
     failures: deque[Failure] = field(default_factory=deque)
     logs_bodies: bool = False
+    gate: Callable[[Conversation], Awaitable[None]] | None = None
     _failure_counts: Counter[tuple[str, str, int]] = field(default_factory=Counter)
     _request_logged: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -168,6 +170,8 @@ class _Api:
             )
             return await self._answer(request, body, raw, conversation, Turn(text="Scripted work"))
         name, turn, failure = self.model.next_turn(conversation, session_id or "")
+        if self.model.gate is not None:
+            await self.model.gate(conversation)
         outcome = failure.kind.value if failure else "answered"
         self.model.log_request(
             conversation, body, session_id=session_id, script=name, outcome=outcome

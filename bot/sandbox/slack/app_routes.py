@@ -113,7 +113,10 @@ class AppRoutes:
             body = await request.json()
         except ValueError:
             body = None
-        status, answer = respond(self._workspace, request.match_info["name"], body)
+        if isinstance(body, dict) and self._gate.has_unknown_block(body):
+            status, answer = 400, {"ok": False, "error": "invalid_blocks"}
+        else:
+            status, answer = respond(self._workspace, request.match_info["name"], body)
         self._workspace.inspector.log(
             "api",
             "response_url",

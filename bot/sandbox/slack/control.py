@@ -9,6 +9,7 @@ from typing import Any
 
 from aiohttp import web
 
+from bot.sandbox.slack.api.files import TEXT, mimetype_of
 from bot.sandbox.slack.delivery.socket_mode import SocketMode
 from bot.sandbox.slack.errors import ActionRefused
 from bot.sandbox.slack.faults import Faults
@@ -254,8 +255,8 @@ class ControlApi:
             raise web.HTTPNotFound
         return web.Response(
             body=file.content,
-            content_type="text/plain",
-            charset="utf-8",
+            content_type=(mimetype := mimetype_of(file)),
+            charset="utf-8" if mimetype == TEXT else None,
             headers={"X-Content-Type-Options": "nosniff"},
         )
 

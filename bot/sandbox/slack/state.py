@@ -77,6 +77,7 @@ class StoredFile:
     name: str
     length: int
     snippet_type: str | None
+    alt: str | None = None
     content: bytes | None = None
     title: str | None = None
     is_shared: bool = False

@@ -160,6 +160,11 @@ class RateLimiter:
         blocks = (self._buckets.get(name) for name in _buckets_of(method, channel))
         return max((max(block.blocked_until - now, 0.0) for block in blocks if block), default=0.0)
 
+    def must_wait(self, method: str) -> bool:
+        """Whether a call of the lowest priority would get no permit now."""
+        is_wanted = any(method in waiter.buckets for waiter in self._waiting)
+        return is_wanted or self._bucket(method).wait(self._now()) > 0
+
     def has_spare_capacity(self, method: str) -> bool:
         """Whether no call waits and half of the burst is left, so that idle work may run."""
         bucket = self._bucket(method)

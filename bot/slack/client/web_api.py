@@ -35,6 +35,7 @@ from bot.slack.client.meter import (
 from bot.slack.client.private_logs import bolt_logger
 from bot.slack.client.rate_limits import LongWait, Priority, RateLimiter
 from bot.slack.client.retry_after import read_retry_after
+from bot.slack.client.upload import Upload
 
 log = logging.getLogger(__name__)
 
@@ -192,10 +193,8 @@ class Slack:
         answer = await self.call("conversations.open", users=user_id)
         return str((answer.get("channel") or {}).get("id", ""))
 
-    async def upload(
-        self, *, channel: str, thread_ts: str | None, filename: str, title: str, content: str
-    ) -> None:
-        """Upload a text file to a thread; the caller holds the permit.
+    async def upload(self, file: Upload, *, channel: str, thread_ts: str | None) -> None:
+        """Upload a file to a thread; the caller holds the permit.
 
         Raises:
             SlackError: As `call`.
@@ -205,9 +204,10 @@ class Slack:
                 # Three calls; one of them sends up to some hundred kilobytes.
                 async with asyncio.timeout(3 * self.timeout.total_seconds()):
                     await self.web.files_upload_v2(
-                        content=content.encode(),
-                        filename=filename,
-                        title=title,
+                        content=file.content,
+                        filename=file.name,
+                        title=file.title,
+                        alt_txt=file.alt,
                         channel=channel,
                         thread_ts=thread_ts,
                     )

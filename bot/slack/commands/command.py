@@ -8,6 +8,7 @@ from types import MappingProxyType
 from bot.slack.commands.alerts.values import AlertCommand
 from core.domain.kills.bulk_kill import KillSelection
 from core.domain.runs.request import ContinueRequest, KillRequest, Place, RunFilter, StartRequest
+from core.domain.runs.restarts.request import RestartMode
 from core.domain.runs.stats import Period
 
 
@@ -19,10 +20,14 @@ class Subcommand(StrEnum):
     LIST = "list"
     KILL = "kill"
     CONTINUE = "continue"
+    RESTART = "restart"
+    SESSIONS = "sessions"
     ALERTS = "alerts"
     STATS = "stats"
     WORKERS = "workers"
+    WORKSPACES = "workspaces"
     WORKFLOWS = "workflows"
+    DASHBOARD = "dashboard"
     HELP = "help"
 
 
@@ -37,12 +42,20 @@ SYNONYMS: Mapping[str, Subcommand] = MappingProxyType(
         "cancel": Subcommand.KILL,
         "abort": Subcommand.KILL,
         "resume": Subcommand.CONTINUE,
+        "rewind": Subcommand.RESTART,
+        "rollback": Subcommand.RESTART,
+        "session": Subcommand.SESSIONS,
+        "conversations": Subcommand.SESSIONS,
         "alert": Subcommand.ALERTS,
         "alarms": Subcommand.ALERTS,
         "notifications": Subcommand.ALERTS,
         "subscriptions": Subcommand.ALERTS,
         "worker": Subcommand.WORKERS,
         "fleet": Subcommand.WORKERS,
+        "workspace": Subcommand.WORKSPACES,
+        "disk": Subcommand.WORKSPACES,
+        "web": Subcommand.DASHBOARD,
+        "login": Subcommand.DASHBOARD,
         "?": Subcommand.HELP,
         "--help": Subcommand.HELP,
         "-h": Subcommand.HELP,
@@ -61,7 +74,7 @@ class OpenRunForm:
 
 @dataclass(frozen=True, kw_only=True)
 class ShowStatus:
-    """Show one run; without a target, an overview of live and recent runs."""
+    """Show one run, or one session; without a target, an overview of live and recent runs."""
 
     target: str | None = None
 
@@ -74,6 +87,42 @@ class ListRuns:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ListSessions:
+    """List the sessions that were used last.
+
+    Attributes:
+        is_open: Only open ones, or only closed ones; `None` for both.
+    """
+
+    is_mine: bool = False
+    is_open: bool | None = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShowSession:
+    """Show one session with its legs, by its name or the beginning of its id."""
+
+    target: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChangeSession:
+    """Give a session another name, close it, or open it again.
+
+    Attributes:
+        name: The new name; `None` if it is closed or opened.
+        is_open: Whether it is opened; only without a new name.
+    """
+
+    target: str
+    name: str | None = None
+    is_open: bool = True
+
+
+SessionCommand = ListSessions | ShowSession | ChangeSession
+
+
+@dataclass(frozen=True, kw_only=True)
 class ShowStats:
     """Show the statistics of a period."""
 
@@ -83,6 +132,16 @@ class ShowStats:
 @dataclass(frozen=True, kw_only=True)
 class ShowWorkers:
     """Show the workers."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShowDashboard:
+    """Make a link that signs the person in to the dashboard."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShowWorkspaces:
+    """Show the workspaces on workers' disks."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,6 +172,22 @@ class OfferKill:
     force: bool = False
 
 
+@dataclass(frozen=True, kw_only=True)
+class AskRestart:
+    """Show what a restart would do, and ask.
+
+    Attributes:
+        checkpoint: The number of the checkpoint; `None` for the start.
+        is_chosen: Whether the person said from where; otherwise the form offers the points.
+    """
+
+    target: str
+    checkpoint: int | None = None
+    is_chosen: bool = False
+    mode: RestartMode = RestartMode.FORK
+    message: str | None = None
+
+
 Command = (
     StartRequest
     | OpenRunForm
@@ -122,9 +197,13 @@ Command = (
     | KillSelection
     | OfferKill
     | ContinueRequest
+    | AskRestart
+    | SessionCommand
     | AlertCommand
     | ShowStats
     | ShowWorkers
+    | ShowWorkspaces
+    | ShowDashboard
     | ShowWorkflows
     | ShowHelp
 )

@@ -16,7 +16,8 @@ from bot.slack.commands.words import WordReader
 from bot.words.texts import clean
 from bot.words.times import parse_time_limit
 from core.domain.errors import BadRequest
-from core.domain.runs.request import MAX_SESSION_NAME_CHARS, MIN_PROGRESS, PRIORITY_RANGE
+from core.domain.runs.request import MAX_MODEL_CHARS, MIN_PROGRESS, PRIORITY_RANGE
+from core.domain.sessions.names import MAX_SESSION_NAME_CHARS, clean_session_name
 from core.domain.workflow import MAX_BUDGET_USD, MAX_TURNS_LIMIT
 
 
@@ -73,6 +74,11 @@ def _parse_word(text: str) -> str | None:
     return word if word and not any(mark.isspace() for mark in word) else None
 
 
+def _parse_model(text: str) -> str | None:
+    word = _parse_word(text)
+    return word if word is not None and len(word) <= MAX_MODEL_CHARS else None
+
+
 def _parse_repository(text: str) -> str | None:
     """Read an address or a path; a path may contain spaces, which needs quotes in a command."""
     address = text.strip()
@@ -91,9 +97,12 @@ def _parse_progress(text: str) -> timedelta | None:
     return every if every is not None and every >= MIN_PROGRESS else None
 
 
-def _parse_session(text: str) -> str | None:
-    name = " ".join(text.split())
-    return name if 0 < len(name) <= MAX_SESSION_NAME_CHARS else None
+def parse_session_name(text: str) -> str | None:
+    """Read the name of a session."""
+    try:
+        return clean_session_name(text)
+    except BadRequest:
+        return None
 
 
 _ALL_FLAGS = (
@@ -117,7 +126,7 @@ _ALL_FLAGS = (
     Flag(
         name="model",
         field="model",
-        parse=_parse_word,
+        parse=_parse_model,
         expected="the name of a model",
         example="--model sonnet",
         help_text="model for this run",
@@ -149,10 +158,18 @@ _ALL_FLAGS = (
     Flag(
         name="session",
         field="session_name",
-        parse=_parse_session,
-        expected=f"a name of 1 to {MAX_SESSION_NAME_CHARS} characters",
+        parse=parse_session_name,
+        expected=f"a name of 1 to {MAX_SESSION_NAME_CHARS} characters, unlike an id or a flag",
         example='--session "rate limits"',
         help_text="a name for the conversation, to continue it by",
+    ),
+    Flag(
+        name="new-session",
+        field="new_session_name",
+        parse=parse_session_name,
+        expected="a name as for `--session`",
+        example='--new-session "rate limits"',
+        help_text="the same for a new conversation, also if an open one has the name: it moves",
     ),
     Flag(
         name="priority",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any
 
 from bot.slack import ids
@@ -12,11 +13,18 @@ from bot.slack.inbound.request import channel_of_view
 from core.domain.errors import BadRequest
 from core.domain.kills.bulk_kill import MAX_REASON_CHARS, BulkKillRequest
 from core.domain.runs.request import ContinueRequest, KillRequest, Place, StartRequest
+from core.domain.runs.restarts.request import DefinitionChoice, RestartMode, RestartRequest
 from core.domain.runs.run import RUN_ID_PREFIX
 
 _BROKEN_KILL_FORM = "This form is broken; nothing was stopped. Close it and type the command again."
 
-# Field of the form → the flag with the same meaning.
+# Field of the form that continues a run → the flag with the same meaning.
+_FLAG_OF_CONTINUE_FIELD: Mapping[str, str] = {
+    ids.FIELD_TURNS: "turns",
+    ids.FIELD_BUDGET: "budget",
+    ids.FIELD_MODEL: "model",
+}
+# Field of the form that starts a run → the flag with the same meaning.
 _FLAG_OF_FIELD: Mapping[str, str] = {
     ids.FIELD_REPO: "repo",
     ids.FIELD_BRANCH: "branch",
@@ -80,18 +88,51 @@ def read_continue_form(view: Mapping[str, Any], *, request_key: str) -> Continue
     """
     errors: dict[str, str] = {}
     values: dict[str, object] = {}
-    _read_field(view, ids.FIELD_TURNS, flags.FLAGS["turns"], values, errors)
+    for block_id, name in _FLAG_OF_CONTINUE_FIELD.items():
+        _read_field(view, block_id, flags.FLAGS[name], values, errors)
     run_id = _text_metadata(view).get("run_id", "")
     if not run_id:
         errors[ids.FIELD_TURNS] = "This form is broken; close it and press Continue… again."
     if errors:
         raise BadForm(errors)
-    turns = values.get("max_turns")
+    turns, budget, model = (values.get(name) for name in ("max_turns", "budget_usd", "model"))
     return ContinueRequest(
         target=run_id,
         request_key=request_key,
         additional_turns=turns if isinstance(turns, int) else None,
+        budget_usd=budget if isinstance(budget, Decimal) else None,
+        model=model if isinstance(model, str) else None,
         message=_value(view, ids.FIELD_MESSAGE).strip() or None,
+        recovers=private_metadata(view).get("recovers") is True,
+    )
+
+
+def read_restart_form(view: Mapping[str, Any], *, request_key: str) -> RestartRequest:
+    """Read the form that restarts a run, submitted or while it is being filled.
+
+    Raises:
+        BadForm: If the form is not as it was drawn.
+    """
+    run_id = _text_metadata(view).get("run_id", "")
+    if not run_id:
+        broken = "This form is broken; close it and press Restart… again."
+        raise BadForm({ids.FIELD_MESSAGE: broken})
+    metadata = private_metadata(view)
+    # What was not chosen is as the form was drawn.
+    point = _value(view, ids.RESTART_CHOICES, ids.RESTART_POINT) or str(metadata.get("checkpoint"))
+    mode = _value(view, ids.RESTART_CHOICES, ids.RESTART_MODE) or str(metadata.get("mode"))
+    digits = point.removeprefix("@")
+    number = int(digits) if digits.isascii() and digits.isdecimal() else None
+    definition = _value(view, ids.FIELD_DEFINITION)
+    return RestartRequest(
+        target=run_id,
+        request_key=request_key,
+        checkpoint=number,
+        mode=RestartMode(mode)
+        if number is not None and mode in set(RestartMode)
+        else RestartMode.FORK,
+        message=_value(view, ids.FIELD_MESSAGE).strip() or None,
+        definition=DefinitionChoice(definition) if definition in set(DefinitionChoice) else None,
     )
 
 
@@ -147,10 +188,10 @@ def _read_field(
         values[flag.field] = value
 
 
-def _value(view: Mapping[str, Any], block_id: str) -> str:
+def _value(view: Mapping[str, Any], block_id: str, action_id: str = ids.VALUE) -> str:
     """The value of a field; empty if it has none, or if the view is not as it was drawn."""
     element: Any = view
-    for key in ("state", "values", block_id, ids.VALUE):
+    for key in ("state", "values", block_id, action_id):
         element = element.get(key) if isinstance(element, Mapping) else None
     if not isinstance(element, Mapping):
         return ""

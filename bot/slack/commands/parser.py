@@ -13,15 +13,17 @@ from bot.slack.commands.command import (
     CommandContext,
     ListRuns,
     OpenRunForm,
+    ShowDashboard,
     ShowHelp,
     ShowStats,
     ShowStatus,
     ShowWorkers,
     ShowWorkflows,
+    ShowWorkspaces,
     Subcommand,
 )
+from bot.slack.commands.continue_flags import take_continue_flags
 from bot.slack.commands.flags import (
-    FLAGS,
     BadCommand,
     closest_match,
     excerpt,
@@ -29,6 +31,8 @@ from bot.slack.commands.flags import (
     read_flag,
 )
 from bot.slack.commands.kill_parser import parse_kill
+from bot.slack.commands.restart_parser import parse_restart
+from bot.slack.commands.session_parser import parse_sessions, whole_name
 from bot.slack.commands.targets import RUN_ID, take_run
 from bot.slack.commands.words import INVISIBLE, WordReader
 from bot.slack.text import from_slack
@@ -117,7 +121,7 @@ def _prose_error(words: str, context: CommandContext) -> BadCommand:
 def _status(words: WordReader, context: CommandContext) -> ShowStatus:
     if context.thread_run_id and not RUN_ID.fullmatch(words.peek()):
         return ShowStatus(target=context.thread_run_id)
-    return ShowStatus(target=words.take() or None)
+    return ShowStatus(target=whole_name(words) or None)
 
 
 def _workflows(_words: WordReader, _context: CommandContext) -> ShowWorkflows:
@@ -159,6 +163,7 @@ def _run(words: WordReader, context: CommandContext) -> StartRequest | OpenRunFo
             f"Say what `{excerpt(workflow)}` is to do: "
             f"`/workflow run {excerpt(workflow)} Add rate limiting to the API`."
         )
+    _move_name(values)
     return StartRequest(
         workflow=workflow.lower(),
         task=task,
@@ -166,6 +171,19 @@ def _run(words: WordReader, context: CommandContext) -> StartRequest | OpenRunFo
         place=context.place,
         **values,  # type: ignore[arg-type]  # each flag reads the type of its field
     )
+
+
+def _move_name(values: dict[str, object]) -> None:
+    """Read `--new-session` as a name that moves to a new session."""
+    moved = values.pop("new_session_name", None)
+    if moved is None:
+        return
+    if "session_name" in values:
+        raise BadCommand(
+            "Give one of `--session` and `--new-session`: the first goes on with a session of that "
+            "name if there is one, the second makes a new one."
+        )
+    values |= {"session_name": moved, "new_session": True}
 
 
 def _list(words: WordReader, _context: CommandContext) -> ListRuns:
@@ -210,6 +228,14 @@ def _workers(_words: WordReader, _context: CommandContext) -> ShowWorkers:
     return ShowWorkers()
 
 
+def _dashboard(_words: WordReader, _context: CommandContext) -> ShowDashboard:
+    return ShowDashboard()
+
+
+def _workspaces(_words: WordReader, _context: CommandContext) -> ShowWorkspaces:
+    return ShowWorkspaces()
+
+
 def _continue(words: WordReader, context: CommandContext) -> ContinueRequest:
     bare_turns = _MORE_TURNS.match(words.rest) if context.thread_run_id else None
     target = (
@@ -222,26 +248,17 @@ def _continue(words: WordReader, context: CommandContext) -> ContinueRequest:
             example="/workflow continue run_0a1b2c3d4e5f +20",
         )
     )
-    _refuse_flags(words)
+    values = take_continue_flags(words)
     additional, message = _take_turns(words.rest)
+    given = values.pop("additional_turns", None)
+    if given is not None and additional is not None:
+        raise BadCommand("Give the turns once: `+20`, or `--turns 20`.")
     return ContinueRequest(
         target=target,
         request_key=context.request_key,
-        additional_turns=additional,
+        additional_turns=additional if given is None else given,
         message=from_slack(message) or None,
-    )
-
-
-def _refuse_flags(words: WordReader) -> None:
-    """Refuse a flag of `run`, which must not become a message to the agent."""
-    found = re.match(r"(?:--|[—–])([A-Za-z][A-Za-z_-]*)", words.peek())
-    name = found[1].lower().replace("_", "-") if found else ""
-    if name not in FLAGS:
-        return
-    raise BadCommand(
-        f"`continue` has no flag `--{name}`: a continuation keeps the settings of its run, and "
-        "takes more turns as `+20`, for example `/workflow continue run_0a1b2c3d4e5f +20 and "
-        "update the docs`."
+        **values,
     )
 
 
@@ -273,10 +290,14 @@ _PARSERS: Mapping[Subcommand, Callable[[WordReader, CommandContext], Command]] =
         Subcommand.LIST: _list,
         Subcommand.KILL: parse_kill,
         Subcommand.CONTINUE: _continue,
+        Subcommand.RESTART: parse_restart,
+        Subcommand.SESSIONS: parse_sessions,
         Subcommand.ALERTS: _alerts,
         Subcommand.STATS: _stats,
         Subcommand.WORKERS: _workers,
+        Subcommand.WORKSPACES: _workspaces,
         Subcommand.WORKFLOWS: _workflows,
+        Subcommand.DASHBOARD: _dashboard,
         Subcommand.HELP: _help,
     }
 )

@@ -8,6 +8,7 @@ from bot.slack.client.rate_limits import Priority
 from bot.slack.drawing.diff import ActionKind, DrawAction
 from bot.slack.views.alerts.message import ALERT
 from bot.slack.views.alerts.replies import HISTORY
+from core.domain.alerts.history import AlertEvent
 from core.domain.alerts.kinds import Severity
 from core.domain.alerts.message import AlertMessage
 from core.services.alerts.alerts import UNSHOWN_GRACE
@@ -34,8 +35,15 @@ def alert_priority(message: AlertMessage, action: DrawAction, is_idle: bool) -> 
 
 
 def _has_unshown_event(message: AlertMessage, action: DrawAction) -> bool:
-    """Whether anything happened since the message was last updated, not only numbers changed."""
+    """Whether anything happened since the message was last updated, not only numbers changed.
+
+    An alert that has joined the message was told by a reply.
+    """
     if action.slot != ALERT or action.current is None:
         return False
     shown_at = action.current.updated_at - UNSHOWN_GRACE
-    return any(event.at > shown_at for events in message.events.values() for event in events)
+    return any(
+        event.at > shown_at and event.what is not AlertEvent.FIRED
+        for events in message.events.values()
+        for event in events
+    )

@@ -8,8 +8,9 @@ from datetime import datetime, timedelta
 from enum import Enum, auto
 
 from bot.slack.client.refusals import RefusalKind, refusal_kind
-from bot.slack.drawing.posting import UNSENT, content_hash
-from bot.slack.views.message import Content, HomeView, TextFile
+from bot.slack.drawing.messages.forms import CHARTS_REFUSED
+from bot.slack.drawing.messages.posting import UNSENT, content_hash
+from bot.slack.views.message import Content, HomeView, PictureFile, ThreadFile
 from core.domain.drawables import SlackMessage, SlackMessageState
 
 # A lost channel is retried after this time, when a drawable in it changes.
@@ -51,7 +52,7 @@ class DrawAction:
     @property
     def method(self) -> str:
         """The Web API method whose rate limit applies to this action."""
-        if isinstance(self.message, TextFile):
+        if isinstance(self.message, ThreadFile):
             return "files.completeUploadExternal"
         if isinstance(self.message, HomeView):
             return "views.publish"
@@ -80,7 +81,7 @@ def action_kind(shown: SlackMessage | None, message: Content) -> ActionKind | No
         return ActionKind.POST
     if shown.state is SlackMessageState.SENDING:
         return ActionKind.FIND
-    if isinstance(message, TextFile):
+    if isinstance(message, ThreadFile):
         return None
     return None if shown.content_hash == content_hash(message) else ActionKind.UPDATE
 
@@ -92,6 +93,7 @@ def next_action(
     channel_id: str | None,
     now: datetime,
     held: Collection[str] = (),
+    posts_only: bool = False,
 ) -> DrawAction | None:
     """The first action that brings a drawable up to date.
 
@@ -105,6 +107,7 @@ def next_action(
         channel_id: The channel of the drawable; `None` if it is shown to a person.
         now: The current time.
         held: The slots that cannot be drawn now.
+        posts_only: Pass over messages that have to be updated.
     """
     head_slot = next(iter(desired), None)
     head = messages.get(head_slot) if head_slot is not None else None
@@ -118,8 +121,10 @@ def next_action(
         shown = messages.get(slot)
         if slot in held or (slot != head_slot and root is None):
             continue
+        if isinstance(message, PictureFile) and not _needs_pictures(head):
+            continue
         kind = action_kind(shown, message)
-        if kind is not None:
+        if kind is not None and not (posts_only and kind is ActionKind.UPDATE):
             return DrawAction(
                 kind=kind,
                 slot=slot,
@@ -129,6 +134,11 @@ def next_action(
                 thread_ts=root if slot != head_slot else shown.thread_ts if shown else None,
             )
     return None
+
+
+def _needs_pictures(head: SlackMessage | None) -> bool:
+    """Whether the head is shown without its charts."""
+    return head is not None and head.error == CHARTS_REFUSED
 
 
 def _is_thread_lost(head: SlackMessage) -> bool:

@@ -15,14 +15,14 @@ from bot.slack.client.rate_limits import Priority
 from bot.slack.drawing.alert_priority import ALERT_REFRESH_GAP, alert_priority
 from bot.slack.drawing.diff import DELETED, ActionKind, DrawAction, is_lost
 from bot.slack.ports import NO_DIGESTS, Digests, Threads
-from bot.slack.views.alerts.digest import DIGEST, ShownDigest, digest_message
+from bot.slack.views.alerts.digest import DIGEST, ShownDigest, digest_contents
 from bot.slack.views.alerts.message import ALERT, alert_messages
 from bot.slack.views.home import home_view
 from bot.slack.views.message import Content, HomeView
 from bot.slack.views.owner_notice import owner_notice
 from bot.slack.views.runs.links import NO_LINKS, ThreadLinks
 from bot.slack.views.thread.slots import CARD, thread_files, thread_messages
-from core.domain.alerts.digest_figures import DigestFigures
+from core.domain.alerts.posts.digest_figures import DigestFigures
 from core.domain.drawables import (
     DrawableId,
     DrawableKind,
@@ -117,7 +117,10 @@ def drawn_kinds(
         DrawableKind.THREAD: DrawnKind(
             head=CARD,
             read=threads.thread,
-            draw=_draw_thread,
+            draw=lambda thread, now: {
+                **thread_messages(thread, now, links),
+                **thread_files(thread),
+            },
             priority=thread_priority,
             is_live=_is_thread_live,
             leg=lambda thread: thread.legs[-1],
@@ -152,7 +155,7 @@ def drawn_kinds(
         DrawableKind.DIGEST: DrawnKind(
             head=DIGEST,
             read=read_digest,
-            draw=lambda shown, _: {DIGEST: digest_message(shown, links)},
+            draw=lambda shown, _: digest_contents(shown, links),
             priority=lambda _, __, ___: Priority.STEP,
         ),
     }
@@ -200,10 +203,6 @@ def owner_notice_requests(
             place=DrawablePlace(team_id=thread.team_id, user_id=owner),
         ),
     )
-
-
-def _draw_thread(thread: Thread, now: datetime) -> Mapping[str, Content]:
-    return {**thread_messages(thread, now), **thread_files(thread)}
 
 
 def _is_thread_live(thread: Thread) -> bool:

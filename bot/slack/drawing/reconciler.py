@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -18,7 +18,8 @@ from bot.slack.drawing.drawing import Drawer, HeldBack
 from bot.slack.drawing.health import HealthReports
 from bot.slack.drawing.lag import DrawingLag
 from bot.slack.drawing.lost_channels import LostChannels
-from bot.slack.drawing.refused import BotBlocked
+from bot.slack.drawing.messages.refused import BotBlocked
+from bot.slack.drawing.urgent import look_at_urgent
 from bot.slack.ports import Drawables, Leadership
 from core.domain.drawables import DrawableId
 from core.domain.errors import Unavailable
@@ -159,7 +160,7 @@ class RedrawLoop:
                 outdated = await self.drawables.outdated(
                     team_id=self.team_id, kinds=self.drawing.kinds, limit=_POLL_LIMIT
                 )
-                await self._prioritize_urgent(outdated)
+                await look_at_urgent(self.drawing, outdated)
             except Unavailable as error:
                 log.warning(
                     "outdated drawables cannot be read: %s",
@@ -173,20 +174,6 @@ class RedrawLoop:
             for drawable in outdated:
                 self._request_draw(drawable)
             await self.sleep(POLL_GAP.total_seconds())
-
-    async def _prioritize_urgent(self, outdated: Sequence[DrawableId]) -> None:
-        """Give waiting drawables for which somebody waits the highest priority.
-
-        This runs at every poll, so it makes one query for all drawables of a kind.
-        """
-        waiting = [drawable for drawable in outdated if drawable in self.drawing.waiting]
-        for name in {drawable.kind for drawable in waiting}:
-            find_urgent = self.drawing.kinds[name].find_urgent
-            if find_urgent is None:
-                continue
-            keys = [drawable.key for drawable in waiting if drawable.kind == name]
-            for key in await find_urgent(keys):
-                self.drawing.raise_priority(DrawableId(name, key), Priority.FINAL)
 
     async def _refresh(self) -> None:
         """Refresh elapsed times while there are spare permits.

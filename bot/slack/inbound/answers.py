@@ -17,7 +17,9 @@ from bot.slack.client.ttl_cache import new_cache
 from bot.slack.client.web_api import Slack
 from bot.slack.inbound.request import RequestKind, SlackRequest
 from bot.slack.inbound.run_linker import RunLinker
+from bot.slack.views.blocks import has_charts
 from bot.slack.views.message import Message
+from bot.slack.views.replacement import without_charts
 
 log = logging.getLogger(__name__)
 
@@ -79,17 +81,20 @@ class PrivateAnswers:
 
         A command is answered through its response URL, which works even where the bot is not
         a member.  Anything else is answered by an ephemeral message in its channel or thread.
-        A direct message is the last resort.
+        A direct message is the last resort.  Where charts are refused, their figures are in words.
         """
-        content = await self._content(message)
+        contents = [await self._content(message)]
+        if isinstance(message, Message) and has_charts(message.blocks):
+            contents.append(await self._content(without_charts(message)))
         senders = (
             (self._send_by_response_url, self._send_ephemeral, self._send_direct)
             if request.kind is RequestKind.COMMAND
             else (self._send_ephemeral, self._send_by_response_url, self._send_direct)
         )
         for send in senders:
-            if await send(request, content):
-                return True
+            for content in contents:
+                if await send(request, content):
+                    return True
         log.warning(
             "a private answer could not be delivered (%s)",
             request.kind,

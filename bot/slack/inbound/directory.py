@@ -15,7 +15,7 @@ from bot.slack.client.ttl_cache import new_cache
 from bot.slack.client.web_api import Slack
 from bot.slack.inbound.installation import Installation
 from bot.slack.inbound.request import SlackRequest
-from core.domain.alerts.quiet_hours import BadQuietHours, require_time_zone
+from core.domain.alerts.channels.quiet_hours import BadQuietHours, require_time_zone
 from core.domain.errors import BadRequest, Forbidden, Unavailable
 
 # A new group or a new name of one is known after so long.

@@ -9,16 +9,22 @@ from datetime import datetime
 from bot.slack.client.web_api import Slack
 from bot.slack.commands.alerts.values import AlertCommand
 from bot.slack.commands.command import (
+    AskRestart,
+    ChangeSession,
     Command,
     CommandContext,
     ListRuns,
+    ListSessions,
     OfferKill,
     OpenRunForm,
+    ShowDashboard,
     ShowHelp,
+    ShowSession,
     ShowStats,
     ShowStatus,
     ShowWorkers,
     ShowWorkflows,
+    ShowWorkspaces,
 )
 from bot.slack.commands.misplaced import flags_at_end, turns_at_end, without_flags_at_end
 from bot.slack.commands.parser import parse_mention, parse_slash
@@ -27,10 +33,20 @@ from bot.slack.inbound.request import SlackRequest
 from bot.slack.listeners.alerts import AlertActions
 from bot.slack.listeners.kills import KillActions
 from bot.slack.listeners.operator_requests import OperatorRequests
-from bot.slack.ports import Drawables, FleetReader, RunOperations, StatsReader
+from bot.slack.listeners.restarts import RestartActions
+from bot.slack.listeners.sessions import SessionActions
+from bot.slack.ports import (
+    Dashboard,
+    Drawables,
+    FleetReader,
+    RunOperations,
+    StatsReader,
+    WorkspaceReader,
+)
 from bot.slack.views import receipts
+from bot.slack.views.dashboard import dashboard_message, no_dashboard_message
 from bot.slack.views.details import details_view
-from bot.slack.views.fleet import fleet_message
+from bot.slack.views.fleet import fleet_message, workspaces_message
 from bot.slack.views.help import help_message
 from bot.slack.views.lists import (
     Reader,
@@ -40,8 +56,9 @@ from bot.slack.views.lists import (
     workflow_list_message,
 )
 from bot.slack.views.message import Message
-from bot.slack.views.modals import continue_form, run_form
+from bot.slack.views.modals import run_form
 from bot.slack.views.notices import started_without_card
+from bot.slack.views.runs.continue_form import continue_form
 from bot.slack.views.runs.links import ThreadLinks
 from bot.slack.views.runs.misplaced import flags_in_task, turns_in_message
 from bot.slack.views.stats import stats_message
@@ -67,14 +84,19 @@ class BotActions:
         bot_user_id: The bot; a mention of it starts a command.
         team_id: The workspace of the bot.
         links: Makes links to the threads of runs.
+        dashboard: `None` if this program serves none.
     """
 
     runs: RunOperations
     kills: KillActions
+    restarts: RestartActions
     alerts: AlertActions
+    sessions: SessionActions
     operators: OperatorRequests
     stats: StatsReader
     fleet: FleetReader
+    workspaces: WorkspaceReader
+    dashboard: Dashboard | None
     drawables: Drawables
     slack: Slack
     answers: PrivateAnswers
@@ -129,9 +151,18 @@ class BotActions:
                 await self.kills.kill_one(command, request, actor)
             case KillSelection():
                 await self.kills.ask_kill_many(command, request, actor)
+            case AskRestart():
+                await self.restarts.ask(command, request, actor)
             case ContinueRequest():
                 is_in_thread = request.thread_ts is not None
                 await self.continue_run(command, request, actor, is_in_thread=is_in_thread)
+            case ListSessions() | ShowSession() | ChangeSession() | ShowDashboard():
+                answer = (
+                    await self._dashboard_link(actor)
+                    if isinstance(command, ShowDashboard)
+                    else await self.sessions.answer(command, actor)
+                )
+                await self.answers.send_private(request, answer)
             case _:
                 await self.answers.send_private(request, await self._answer_to(command, actor))
 
@@ -197,13 +228,17 @@ class BotActions:
         view = run_form(self.runs.workflows, channel_id=channel, task=task)
         await self.slack.call("views.open", trigger_id=request.trigger_id, view=view)
 
-    async def open_continue_form(self, request: SlackRequest, actor: Actor, target: str) -> None:
+    async def open_continue_form(
+        self, request: SlackRequest, actor: Actor, target: str, *, is_recovery: bool = False
+    ) -> None:
         """Open the modal that asks how to continue, for somebody who may."""
         snapshot = await self.runs.snapshot(target, by=actor, action=Action.CONTINUE)
         if request.trigger_id is None or request.is_replay:
             return
         view = continue_form(
-            snapshot.run, channel_id=request.channel_id or snapshot.run.slack_channel_id or ""
+            snapshot,
+            channel_id=request.channel_id or snapshot.run.slack_channel_id or "",
+            is_recovery=is_recovery,
         )
         await self.slack.call("views.open", trigger_id=request.trigger_id, view=view)
 
@@ -217,11 +252,22 @@ class BotActions:
 
     async def _answer_to(
         self,
-        command: ShowStatus | ListRuns | ShowStats | ShowWorkers | ShowWorkflows | ShowHelp,
+        command: (
+            ShowStatus
+            | ListRuns
+            | ShowStats
+            | ShowWorkers
+            | ShowWorkspaces
+            | ShowWorkflows
+            | ShowHelp
+        ),
         actor: Actor,
     ) -> Message:
         match command:
             case ShowStatus(target=str() as target):
+                session = await self.sessions.status(target, actor)
+                if session is not None:
+                    return session
                 snapshot = await self.runs.snapshot(target, by=actor)
                 return status_message(snapshot, now=self.clock(), links=self.links)
             case ShowStatus():
@@ -239,7 +285,15 @@ class BotActions:
                 return stats_message(await self.stats.stats(period, by=actor))
             case ShowWorkers():
                 return fleet_message(await self.fleet.workers(by=actor))
+            case ShowWorkspaces():
+                return workspaces_message(await self.workspaces.view(by=actor))
             case ShowWorkflows():
                 return workflow_list_message(self.runs.workflows)
             case ShowHelp(topic=topic, is_complete=is_complete):
                 return help_message(topic, is_complete=is_complete)
+
+    async def _dashboard_link(self, actor: Actor) -> Message:
+        if self.dashboard is None:
+            return no_dashboard_message()
+        url = await self.dashboard.sign_in_url(by=actor)
+        return dashboard_message(url, is_public=self.dashboard.public_url is not None)

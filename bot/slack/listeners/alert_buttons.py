@@ -14,11 +14,11 @@ from bot.slack.inbound.answers import PrivateAnswers
 from bot.slack.inbound.request import SlackRequest
 from bot.slack.views.alerts.receipts import already_ended
 from core.domain.actor import Actor
+from core.domain.alerts.channels.mornings import next_morning
 from core.domain.alerts.episode import Episode
 from core.domain.alerts.errors import AlertNotFound
 from core.domain.alerts.kinds import AlertKind
 from core.domain.alerts.message import AlertMessage
-from core.domain.alerts.mornings import next_morning
 
 # How long each snooze lasts; `ALERT_SNOOZE_MORNING` depends on the time.
 SNOOZES: Mapping[str, timedelta] = MappingProxyType(

@@ -43,14 +43,14 @@ from bot.slack.views.alerts.subscriptions import (
     unsubscribed_message,
 )
 from core.domain.actor import Actor
-from core.domain.alerts.example import example_message
-from core.domain.alerts.kinds import AlertKind
-from core.domain.alerts.subscription import (
+from core.domain.alerts.channels.subscription import (
     Source,
     Subscription,
     SubscriptionFixed,
     SubscriptionNotFound,
 )
+from core.domain.alerts.example import example_message
+from core.domain.alerts.kinds import AlertKind
 from core.domain.runs.request import Place
 
 # The slot of the message itself in what the view of alerts draws.

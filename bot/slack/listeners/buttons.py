@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from bot.slack import ids
+from bot.slack.commands.command import AskRestart
 from bot.slack.inbound.request import SlackRequest
 from bot.slack.listeners.actions import BotActions
 from core.domain.actor import Actor
@@ -87,9 +88,29 @@ class Buttons:
             await self.open_details(chosen, actor)
         elif action_id == ids.CONTINUE_MORE:
             await self.open_continue_form(chosen, actor)
+        elif action_id == ids.RESTART:
+            await self.open_restart_form(chosen, actor)
+        elif action_id == ids.CONTINUE_RECOVERY:
+            await self.open_recovery_form(chosen, actor)
         elif action_id in ids.CONTINUE_TURNS:
             await self.continue_run(chosen, actor)
 
     async def open_continue_form(self, request: SlackRequest, actor: Actor) -> None:
         """Open the modal for the number of turns and the message to continue with."""
         await self.actions.open_continue_form(request, actor, request.value)
+
+    async def open_restart_form(self, request: SlackRequest, actor: Actor) -> None:
+        """Open the form that asks from where to restart the run."""
+        await self.actions.restarts.ask(AskRestart(target=request.value), request, actor)
+
+    async def confirm_restart(self, request: SlackRequest, actor: Actor) -> None:
+        """Restart the run of a private question; the button's value is the command."""
+        command = await self.actions.parse(
+            replace(request, text=request.value), thread_run_id=None, is_slash=True
+        )
+        if isinstance(command, AskRestart):
+            await self.actions.restarts.confirm(command, request, actor)
+
+    async def open_recovery_form(self, request: SlackRequest, actor: Actor) -> None:
+        """Open the modal that begins a recovery leg."""
+        await self.actions.open_continue_form(request, actor, request.value, is_recovery=True)

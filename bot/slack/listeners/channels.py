@@ -16,8 +16,8 @@ from bot.slack.views.alerts.channels import (
     ended_message,
     offer_message,
 )
-from core.domain.actor import Action, Actor, is_allowed
-from core.domain.alerts.subscription import Subscription
+from core.domain.actor import Actor
+from core.domain.alerts.channels.subscription import Subscription
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +34,8 @@ class Channels:
 
     async def joined(self, request: SlackRequest, actor: Actor) -> None:
         """Offer a subscription to the person who invited the bot, if they may subscribe."""
-        if request.channel_id is None or not is_allowed(actor, Action.SUBSCRIBE):
+        may_subscribe = self.actions.subscriptions.may_subscribe(by=actor)
+        if request.channel_id is None or not may_subscribe:
             return
         if not await self.actions.subscriptions.of_channel(
             self.actions.place(request.channel_id), by=actor

@@ -16,6 +16,7 @@ from bot.slack.views.runs.reply_question import reply_question
 from core.domain.actor import Action, Actor, is_allowed
 from core.domain.runs.request import ContinueRequest
 from core.domain.runs.run import SETUP_FAILURES, Run, RunStatus
+from core.domain.sessions.recovery import needs_recovery
 
 
 def _is_to_somebody_else(request: SlackRequest) -> bool:
@@ -70,7 +71,7 @@ class Messages:
                 "When it has stopped, a reply here continues it. To stop it now, mention me: "
                 "`kill`.",
             )
-        elif run.can_continue and run.status is not RunStatus.KILLED:
+        elif run.can_continue and run.status is not RunStatus.KILLED and not needs_recovery(run):
             await self.actions.continue_run(
                 ContinueRequest(
                     target=run.run_id,
@@ -81,7 +82,7 @@ class Messages:
                 actor,
                 is_in_thread=True,
             )
-        elif run.stop_reason in SETUP_FAILURES:
+        elif run.stop_reason in SETUP_FAILURES and not needs_recovery(run):
             await self._hint(
                 request,
                 "This run never began, so it cannot be continued and your reply started nothing. "

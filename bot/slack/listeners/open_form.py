@@ -19,10 +19,15 @@ async def open_form(slack: Slack, view: View, request: SlackRequest) -> bool:
     try:
         await slack.call("views.open", trigger_id=request.trigger_id, view=view)
     except SlackError as error:
-        log.info(
-            "no form could be opened: %s",
-            error,
-            extra={"event": "form.open_failed", **request.log_fields},
-        )
+        log_unopened(error, request)
         return False
     return True
+
+
+def log_unopened(error: SlackError, request: SlackRequest) -> None:
+    """Log that a form could not be opened; the person gets an answer in another way."""
+    log.info(
+        "no form could be opened: %s",
+        error,
+        extra={"event": "form.open_failed", **request.log_fields},
+    )

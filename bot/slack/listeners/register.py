@@ -51,11 +51,22 @@ def register(
     app.action(ids.CONTINUE_REPLY)(
         boundary.listener_for(buttons.continue_with_reply, Action.CONTINUE)
     )
-    for action_id in (ids.ASK_KILL, ids.ASK_CONTINUE):
+    for action_id in (ids.ASK_KILL, ids.ASK_CONTINUE, ids.ASK_RESTART):
         app.action(action_id)(boundary.listener_for(buttons.ask_operator, Action.VIEW))
     app.action(ids.OPEN_RUN_FORM)(boundary.listener_for(buttons.open_run_form, Action.START))
     app.action(ids.CONTINUE_MORE)(
         boundary.listener_for(buttons.open_continue_form, Action.CONTINUE)
+    )
+
+    for action_id, restart_handler in (
+        (ids.RESTART, buttons.open_restart_form),
+        (ids.RESTART_ANYWAY, buttons.confirm_restart),
+        (ids.RESTART_POINT, actions.restarts.choose_point),
+        (ids.RESTART_MODE, actions.restarts.choose_mode),
+    ):
+        app.action(action_id)(boundary.listener_for(restart_handler, Action.RESTART))
+    app.action(ids.CONTINUE_RECOVERY)(
+        boundary.listener_for(buttons.open_recovery_form, Action.CONTINUE)
     )
 
     app.action(ids.DETAILS)(boundary.listener_for(buttons.open_details, Action.VIEW))
@@ -72,6 +83,9 @@ def register(
     app.view_submission(ids.RUN_FORM)(boundary.form_listener_for(forms.start, Action.START))
     app.view_submission(ids.CONTINUE_FORM)(
         boundary.form_listener_for(forms.continue_run, Action.CONTINUE)
+    )
+    app.view_submission(ids.RESTART_FORM)(
+        boundary.form_listener_for(actions.restarts.submit, Action.RESTART)
     )
     app.view_submission(ids.KILL_FORM)(
         boundary.form_listener_for(actions.kills.submit_kill, Action.KILL)

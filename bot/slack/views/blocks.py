@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from bot.slack.views.message import Block
@@ -20,6 +21,7 @@ CHART_TITLE_LIMIT = 50
 CHART_LABEL_LIMIT = 20
 MAX_CATEGORIES = 20
 MAX_SERIES = 6
+_NO_ADDRESSES: Mapping[str, str] = MappingProxyType({})
 
 
 def mrkdwn(escaped: str) -> dict[str, Any]:
@@ -142,13 +144,26 @@ def button(
     return block
 
 
-def overflow(action_id: str, options: Mapping[str, str]) -> Block:
-    """A menu behind three dots: the label of each option by its value; at most five."""
+def overflow(
+    action_id: str, options: Mapping[str, str], addresses: Mapping[str, str] = _NO_ADDRESSES
+) -> Block:
+    """A menu behind three dots.
+
+    Args:
+        action_id: What a choice is told as.
+        options: The label of each option by its value; at most five.
+        addresses: What an option opens in the browser, by its value.
+    """
     return {
         "type": "overflow",
         "action_id": action_id,
         "options": [
-            {"text": plain(label, BUTTON_LIMIT), "value": value} for value, label in options.items()
+            {
+                "text": plain(label, BUTTON_LIMIT),
+                "value": value,
+                **({"url": addresses[value]} if value in addresses else {}),
+            }
+            for value, label in options.items()
         ],
     }
 

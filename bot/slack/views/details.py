@@ -10,14 +10,20 @@ from bot.slack.mrkdwn import MRKDWN
 from bot.slack.views import blocks
 from bot.slack.views.message import Block, View
 from bot.words import counts, money, times
+from bot.words.failures.retries import attempts_lines, automatic_leg_words
 from bot.words.kills import killed_by, saved_work_words
-from bot.words.runs.evidence import change_lines, line_about_tests
 from bot.words.runs.facts import source_words, time_fact, tokens_words, turns_words
+from bot.words.runs.names import leg_suffix, task_name
+from bot.words.runs.recovery import RECOVERY_LABEL
 from bot.words.runs.refused_hosts import refused_hosts_line
 from bot.words.runs.states import STEP_ICONS, state_of
+from bot.words.runs.work.checkpoints import checkpoint_lines
+from bot.words.runs.work.evidence import change_lines, line_about_tests
+from bot.words.spending import spent_words
 from core.domain.runs.run import Run
 from core.domain.runs.snapshot import RunSnapshot
 from core.domain.runs.step import Step, StepStatus
+from core.domain.sessions.recovery import is_recovery
 
 _STEPS_SHOWN = 20
 _STEP_LIMIT = 120
@@ -31,7 +37,11 @@ def details_view(snapshot: RunSnapshot, *, now: datetime) -> View:
     run, state = snapshot.run, state_of(snapshot, MRKDWN)
     lead = f"{state.icon} *{text.escape(state.title)}* · {text.one_line(run.workflow_name, 40)}"
     task = text.quote(run.task_input, _TASK_LIMIT) or "_No task_"
-    drawn = [blocks.section(lead), blocks.section(task), *detail_blocks(snapshot, now=now)]
+    drawn = [blocks.section(lead)]
+    if snapshot.about is not None:
+        about = task_name(snapshot, MRKDWN, _TASK_LIMIT)
+        drawn.append(blocks.section(f"*{about}*{leg_suffix(snapshot)}"))
+    drawn += [blocks.section(task), *detail_blocks(snapshot, now=now)]
     return {
         "type": "modal",
         "callback_id": ids.DETAILS_VIEW,
@@ -48,10 +58,14 @@ def detail_blocks(snapshot: RunSnapshot, *, now: datetime) -> list[Block]:
     steps = step_lines(snapshot)
     if steps:
         drawn += blocks.paragraphs(steps)
+    checkpoints = checkpoint_lines(run, snapshot.checkpoints, MRKDWN)
+    if checkpoints:
+        drawn += blocks.paragraphs(checkpoints)
     error = text.quote(run.error_message or "", _ERROR_LIMIT)
     if error and not run.is_live:
         drawn.append(blocks.section(error))
     lines = [line_about_tests(run, MRKDWN), *change_lines(run, MRKDWN)]
+    lines += attempts_lines(run, MRKDWN)
     lines += [refused_hosts_line(run, MRKDWN), *_kill_lines(snapshot)]
     return drawn + blocks.paragraphs([line for line in lines if line])
 
@@ -82,12 +96,20 @@ def _facts(snapshot: RunSnapshot, now: datetime) -> Sequence[tuple[str, str]]:
         ("Where", source_words(run, MRKDWN)),
         ("Model", text.code(run.ai_model or "", 80) or "the workflow's own"),
         ("Turns", turns_words(run)),
-        ("Cost", money.cost(run.cost_usd, run.cost_source, is_live=run.is_live)),
+        ("Cost", _cost_words(snapshot)),
         ("Tokens", tokens_words(run)),
         ("Tool calls", _tool_words(run)),
         time_fact(run, now, MRKDWN),
         ("Limits", _limit_words(run)),
     )
+
+
+def _cost_words(snapshot: RunSnapshot) -> str:
+    """The cost of a run; of one with several agent processes what each kind adds up to."""
+    run, spent = snapshot.run, snapshot.spent
+    if spent is not None and spent.processes > 1:
+        return spent_words(spent)
+    return money.cost(run.cost_usd, run.cost_source, is_live=run.is_live)
 
 
 def _tool_words(run: Run) -> str:
@@ -118,12 +140,16 @@ def _dates(snapshot: RunSnapshot) -> list[str]:
         parts.append(f"ended {dates.date_time(run.completed_at)}")
     if run.attempt > 1:
         parts.append(f"attempt {run.attempt}")
+    automatic = automatic_leg_words(run)
+    if automatic is not None:
+        parts.append(automatic)
     if run.session_name:
         parts.append(f"session {text.code(run.session_name, 90)}")
     if total is not None and total.legs > 1:
-        cost = money.cost(total.cost_usd, total.cost_source, is_live=run.is_live)
+        label = f" ({RECOVERY_LABEL})" if is_recovery(run) else ""
         turns = counts.plural(total.turns, "turn")
-        parts.append(f"leg {snapshot.leg} of {total.legs}, together {turns}, cost {cost}")
+        spent = spent_words(total.spent)
+        parts.append(f"leg {snapshot.leg} of {total.legs}{label}, together {turns}, cost {spent}")
     if run.is_live and run.last_activity:
         at = f" ({dates.clock_time(run.last_activity_at)})" if run.last_activity_at else ""
         parts.append(f"last: {text.one_line(run.last_activity, 160)}{at}")

@@ -33,8 +33,8 @@ HELP_ENTRIES: Mapping[Subcommand, HelpEntry] = MappingProxyType(
             example="run implement --repo https://github.com/acme/api Add rate limiting",
         ),
         Subcommand.STATUS: HelpEntry(
-            usage="status [run]",
-            description="shows a run, or all that is live.",
+            usage="status [run or session]",
+            description="shows a run, or a session with its legs, or all that is live.",
             example="status run_0a1b2c3d4e5f",
         ),
         Subcommand.LIST: HelpEntry(
@@ -57,6 +57,20 @@ HELP_ENTRIES: Mapping[Subcommand, HelpEntry] = MappingProxyType(
             "workspace, with the turns that it had left and `+turns` more.",
             example="continue run_0a1b2c3d4e5f +20 and update the docs",
         ),
+        Subcommand.RESTART: HelpEntry(
+            usage="restart <run> [@N] [--files] [message]",
+            description="shows what a restart of an ended run from its start or from checkpoint N "
+            "would do, and restarts it as a new run if you agree; the old one stays. `--files` "
+            "puts only the files back and continues the same conversation.",
+            example="restart run_0a1b2c3d4e5f @2",
+        ),
+        Subcommand.SESSIONS: HelpEntry(
+            usage="sessions [mine|closed|all] [<session>]",
+            description="lists conversations, or shows one with its legs and what each cost. "
+            "`close <session>` frees its name for another one, `rename <session> <name>` gives it "
+            "another, `reopen <session>` takes a closed one back.",
+            example="sessions rate limits",
+        ),
         Subcommand.ALERTS: HelpEntry(
             usage="alerts [subscribe|list|edit|mute|unsubscribe|test]",
             description="tells this channel of what goes wrong; alone it lists its subscriptions, "
@@ -75,8 +89,19 @@ HELP_ENTRIES: Mapping[Subcommand, HelpEntry] = MappingProxyType(
             description="shows the workers: nodes, slots, and the time since their last heartbeat.",
             example="workers",
         ),
+        Subcommand.WORKSPACES: HelpEntry(
+            usage="workspaces",
+            description="shows workers' workspaces: size, age, and why each one stays.",
+            example="workspaces",
+        ),
         Subcommand.WORKFLOWS: HelpEntry(
             usage="workflows", description="lists the workflows there are.", example="workflows"
+        ),
+        Subcommand.DASHBOARD: HelpEntry(
+            usage="dashboard",
+            description="answers, only to you, with a link that signs your browser in to the "
+            "dashboard: once, within ten minutes.",
+            example="dashboard",
         ),
         Subcommand.HELP: HelpEntry(
             usage="help [command|all]",

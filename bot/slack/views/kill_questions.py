@@ -17,6 +17,7 @@ from bot.words.kills import (
     WORK_IS_KEPT_MANY,
     kill_question_words,
 )
+from bot.words.runs.names import leg_suffix, task_name
 from core.domain.kills.bulk_kill import MAX_REASON_CHARS, BulkKillResult, KillPreview
 from core.domain.runs.request import KillRequest, RunFilter
 from core.domain.runs.run import RUN_ID_PREFIX, Run, RunStatus
@@ -153,7 +154,8 @@ def killed_many(outcome: BulkKillResult) -> Message:
 def _run_details(snapshot: RunSnapshot, request: KillRequest, now: datetime) -> list[Block]:
     run = snapshot.run
     mention = MRKDWN.person(snapshot.owner)
-    task = text.quote(run.task_input, 400) or "_No task_"
+    about = run.task_input if snapshot.about is None else snapshot.about
+    task = text.quote(f"{about}{leg_suffix(snapshot)}", 400) or "_No task_"
     pairs = [
         ("Owner", mention),
         ("Cost so far", _cost(run)),
@@ -226,7 +228,7 @@ def _row(snapshot: RunSnapshot, now: datetime) -> str:
     ]
     if run.kill_requested_at is not None:
         facts.append("being stopped already")
-    return f"{' · '.join(facts)}\n> {text.one_line(run.task_input, 100) or '_No task_'}"
+    return f"{' · '.join(facts)}\n> {task_name(snapshot, MRKDWN, 100)}{leg_suffix(snapshot)}"
 
 
 def _age_words(run: Run, now: datetime) -> str:

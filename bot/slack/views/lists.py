@@ -46,7 +46,7 @@ def status_message(
     snapshot: RunSnapshot, *, now: datetime, links: ThreadLinks = NO_LINKS
 ) -> Message:
     """One run: its card, all its figures, and for an ended run its report, shortened."""
-    card = run_card(snapshot, now=now)
+    card = run_card(snapshot, now=now, task=snapshot.about)
     run = snapshot.run
     more = detail_blocks(snapshot, now=now)
     if not run.is_live and run.result:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from bot.charts.specs import Spec
+
 Block = dict[str, Any]
 View = dict[str, Any]
 
@@ -33,13 +35,32 @@ class HomeView:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TextFile:
-    """A text file, for a text that is too long for a message."""
+class ThreadFile:
+    """A file in a thread; its name identifies it there."""
 
     name: str
     title: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextFile(ThreadFile):
+    """A text file, for a text that is too long for a message."""
+
     content: str
 
 
+@dataclass(frozen=True, kw_only=True)
+class PictureFile(ThreadFile):
+    """A picture of a chart, for a Slack that refused the chart in the head of the thread.
+
+    Attributes:
+        alt: What is to be seen, in a sentence.
+        spec: The chart as `bot.charts` draws it.
+    """
+
+    alt: str
+    spec: Spec
+
+
 # What a drawable consists of.
-Content = Message | TextFile | HomeView
+Content = Message | TextFile | PictureFile | HomeView

@@ -1,4 +1,4 @@
-"""The forms that start and continue runs; `bot.slack.commands.forms` reads submissions."""
+"""The form that starts a run, and the parts of all forms."""
 
 from __future__ import annotations
 
@@ -6,11 +6,10 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from bot.slack import ids, text
+from bot.slack import ids
 from bot.slack.views import blocks
 from bot.slack.views.message import Block, View
 from bot.words import texts, times
-from core.domain.runs.run import Run
 from core.domain.workflow import MAX_TURNS_LIMIT, WorkflowDefinition
 
 # Slack's limits.
@@ -89,7 +88,7 @@ def run_form(
             ),
             blocks.divider(),
             blocks.context("Limits. Left empty, the workflow's own apply."),
-            field(ids.FIELD_TURNS, "Turns", _number_input(), optional=True),
+            field(ids.FIELD_TURNS, "Turns", number_input(), optional=True),
             field(
                 ids.FIELD_BUDGET,
                 "Cost in US dollars",
@@ -97,41 +96,6 @@ def run_form(
                 optional=True,
             ),
             field(ids.FIELD_TIMEOUT, "Time", text_input("30m", max_length=12), optional=True),
-        ],
-    )
-
-
-def continue_form(run: Run, *, channel_id: str) -> View:
-    """The form that continues an ended run; left empty, it takes the turns that are left."""
-    left = f"the {run.turns_left} that it has left" if run.turns_left else ""
-    task = text.one_line(run.task_input, 200)
-    return modal(
-        callback_id=ids.CONTINUE_FORM,
-        title="Continue run",
-        submit="Continue",
-        metadata={"channel_id": channel_id, "run_id": run.run_id},
-        drawn=[
-            blocks.section(f"`{run.run_id}` {text.one_line(run.workflow_name, 40)}: {task}"),
-            field(
-                ids.FIELD_TURNS,
-                "How many turns more?",
-                _number_input(initial=None if left else 20),
-                hint=f"On top of {left}. Left empty, only those."
-                if left
-                else "Left empty, as many as the workflow allows.",
-                optional=True,
-            ),
-            field(
-                ids.FIELD_MESSAGE,
-                "What shall I tell it?",
-                text_input(
-                    "Go on where you stopped. Also update the docs.",
-                    multiline=True,
-                    max_length=TASK_LIMIT,
-                ),
-                hint="Left empty, it continues where it stopped.",
-                optional=True,
-            ),
         ],
     )
 
@@ -195,7 +159,8 @@ def text_input(
     return made
 
 
-def _number_input(initial: int | None = None) -> dict[str, Any]:
+def number_input(initial: int | None = None) -> dict[str, Any]:
+    """A field for a number of turns."""
     made: dict[str, Any] = {
         "type": "number_input",
         "action_id": ids.VALUE,

@@ -26,6 +26,30 @@ def shorter(message: Message) -> Message:
 
 
 def without_charts(message: Message) -> Message:
-    """A message without its charts, for a Slack that does not know them."""
-    kept = tuple(block for block in message.blocks if block["type"] != blocks.CHART)
-    return Message(text=message.text, blocks=kept)
+    """A message with its charts in words, for a Slack that does not know charts."""
+    drawn = tuple(
+        _in_words(block) if block["type"] == blocks.CHART else block for block in message.blocks
+    )
+    return replace(message, blocks=drawn)
+
+
+def _in_words(chart: Block) -> Block:
+    """The numbers of a chart by `blocks.bar_chart`, a line for each category."""
+    series = chart["chart"]["series"]
+    lines = [
+        f"{category}: "
+        + ", ".join(
+            f"{one['name'][:1].lower()}{one['name'][1:]} {point['value']:,}"
+            for one, point in zip(series, points, strict=True)
+        )
+        for category, *points in zip(
+            chart["chart"]["axis_config"]["categories"],
+            *(one["data"] for one in series),
+            strict=True,
+        )
+    ]
+    elements = [
+        {"type": "text", "text": chart["title"], "style": {"bold": True}},
+        {"type": "text", "text": "".join(f"\n{line}" for line in lines)},
+    ]
+    return blocks.rich_text([{"type": "rich_text_section", "elements": elements}])

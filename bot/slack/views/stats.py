@@ -6,6 +6,7 @@ from bot.slack import dates, text
 from bot.slack.views import blocks
 from bot.slack.views.message import Block, Message
 from bot.words import counts, times
+from bot.words.digests import outcome_counts
 from bot.words.kills import PHASE_WORDS
 from bot.words.runs.endings import REASON_WORDS
 from bot.words.runs.outcomes import ATTENTION_ICON, ATTENTION_WORDS
@@ -35,6 +36,13 @@ def stats_message(stats: Stats) -> Message:
     table = _table(stats.kills)
     if table:
         drawn.append(blocks.section(table))
+    ended = outcome_counts(stats.runs)
+    if any(ended.values()):
+        drawn.append(
+            blocks.bar_chart(
+                "Ended runs by outcome", list(ended), {period: list(ended.values())}, unit="runs"
+            )
+        )
     drawn.append(
         blocks.context(
             f"Runs and kills requested since {dates.date_time(stats.since)}. "

@@ -1,23 +1,18 @@
-"""Routes of the rest of the console: workers, statistics, audit log, health."""
+"""Routes of the rest of the console: workers, statistics, health."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Any, Protocol
-from uuid import UUID
-
-from pydantic import Field
+from typing import Any, Protocol
 
 from bot.web.api.stats_answers import StatsAnswer, stats_answer
-from bot.web.api.values import RowId, RunTarget
 from bot.web.health import Health
 from bot.web.route import Answer, AnyRoute, Call, Method, NoParameters, Parameters, Route
-from core.domain.actor import Action, Actor, Origin, Role
-from core.domain.audit import StoredAuditEntry
+from core.domain.actor import Action, Actor, Role
 from core.domain.fleet.workers import FleetSnapshot, WorkerRecord, WorkerState
 from core.domain.runs.stats import Period, Stats
+from core.services.fleet.fleet import FleetQueue
 
 _TAG = "Console"
 
@@ -62,42 +57,6 @@ class StatsQuery(Parameters):
     period: Period = Period.WEEK
 
 
-class AuditQuery(Parameters):
-    """Which entries to read."""
-
-    before: Annotated[RowId, Field(description="The `next` of the page before.")] | None = None
-    run_id: RunTarget | None = None
-    limit: Annotated[int, Field(ge=1, le=500)] = 100
-
-
-class AuditEntryAnswer(Answer):
-    """A decision on a request.
-
-    Attributes:
-        token: The API token with which the request came, if it came with one.
-    """
-
-    id: int
-    at: datetime
-    action: str
-    allowed: bool
-    actor: str
-    role: str
-    origin: Origin
-    external_id: str | None
-    token: str | None
-    run_uuid: UUID | None
-    reason: str | None
-    details: dict[str, Any]
-
-
-class AuditPage(Answer):
-    """Entries of the audit log, newest first; `next` is `null` on the last page."""
-
-    entries: list[AuditEntryAnswer]
-    next: int | None
-
-
 class HealthAnswer(Answer):
     """Whether this process works; the same as `/readyz`, but always answered with 200."""
 
@@ -113,6 +72,10 @@ class FleetReader(Protocol):
         """The present workers."""
         ...
 
+    async def queue(self, *, by: Actor, limit: int) -> FleetQueue:
+        """The first runs that wait to start."""
+        ...
+
 
 class StatsReader(Protocol):
     """Reads statistics; see `StatsService`."""
@@ -122,23 +85,12 @@ class StatsReader(Protocol):
         ...
 
 
-class AuditReader(Protocol):
-    """Reads the audit log; see `AuditService`."""
-
-    async def page(
-        self, *, by: Actor, before_id: int | None, run: str | None, limit: int
-    ) -> Sequence[StoredAuditEntry]:
-        """Entries, newest first."""
-        ...
-
-
 @dataclass(frozen=True)
 class ConsoleRoutes:
     """Answers what is about the installation rather than one run."""
 
     fleet: FleetReader
     stats: StatsReader
-    audit: AuditReader
     health: Health
 
     async def list_workers(
@@ -151,24 +103,12 @@ class ConsoleRoutes:
             pending_runs=found.pending_runs,
             slots=found.slots,
             live_runs=found.live_runs,
-            workers=[_worker(one, found.at) for one in found.workers],
+            workers=[worker_answer(one, found.at) for one in found.workers],
         )
 
     async def get_stats(self, call: Call[NoParameters, StatsQuery, NoParameters]) -> StatsAnswer:
         """The statistics of a period."""
         return stats_answer(await self.stats.stats(call.query.period, by=call.actor))
-
-    async def list_audit(self, call: Call[NoParameters, AuditQuery, NoParameters]) -> AuditPage:
-        """A page of the audit log."""
-        query = call.query
-        found = await self.audit.page(
-            by=call.actor, before_id=query.before, run=query.run_id, limit=query.limit + 1
-        )
-        shown = found[: query.limit]
-        return AuditPage(
-            entries=[_audit_entry(one) for one in shown],
-            next=shown[-1].id if len(found) > query.limit else None,
-        )
 
     async def get_health(
         self,
@@ -191,16 +131,6 @@ class ConsoleRoutes:
                 StatsAnswer,
                 self.get_stats,
                 query=StatsQuery,
-            ),
-            _route(
-                "/audit",
-                "list_audit",
-                "Every decision on a request, newest first",
-                AuditPage,
-                self.list_audit,
-                query=AuditQuery,
-                role=Role.ADMIN,
-                action=Action.ADMINISTER,
             ),
             _route(
                 "/workflows/claude-code/health",
@@ -240,7 +170,8 @@ def _route(
     )
 
 
-def _worker(worker: WorkerRecord, now: datetime) -> WorkerAnswer:
+def worker_answer(worker: WorkerRecord, now: datetime) -> WorkerAnswer:
+    """A worker as JSON.  Pure."""
     isolation = worker.isolation
     return WorkerAnswer(
         worker_id=worker.worker_id,
@@ -257,23 +188,4 @@ def _worker(worker: WorkerRecord, now: datetime) -> WorkerAnswer:
         started_at=worker.started_at,
         heartbeat_at=worker.heartbeat_at,
         stopped_at=worker.stopped_at,
-    )
-
-
-def _audit_entry(stored: StoredAuditEntry) -> AuditEntryAnswer:
-    entry = stored.entry
-    token = entry.details.get("token")
-    return AuditEntryAnswer(
-        id=stored.id,
-        at=entry.at,
-        action=entry.action,
-        allowed=entry.allowed,
-        actor=entry.actor.name,
-        role=entry.actor.role.name.lower(),
-        origin=entry.actor.origin,
-        external_id=entry.actor.external_id,
-        token=None if token is None else str(token),
-        run_uuid=entry.run_id,
-        reason=entry.reason,
-        details=dict(entry.details),
     )

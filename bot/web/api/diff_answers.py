@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from bot.web.route import Answer
-from core.domain.runs.diff import DiffStat
 from core.domain.runs.run import Run
+from core.domain.runs.work.diff import DiffStat
 
 
 class FileChangeAnswer(Answer):

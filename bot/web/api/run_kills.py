@@ -16,6 +16,7 @@ from core.domain.actor import Action, Actor, Role
 from core.domain.kills.termination import Phase, ProofMethod, Termination
 from core.domain.runs.request import KillRequest
 from core.domain.runs.run import Run
+from core.services.runs.records import NamedRun
 
 TAG = "Runs"
 
@@ -49,6 +50,8 @@ class TerminationAnswer(Answer):
     """The record of a kill.
 
     Attributes:
+        task: What the run works on, its first words; of a later leg the task of the first one.
+        leg: Its number among the runs of its session on that task.
         phases: When each phase began, in milliseconds after `requested_at`, in order.
         is_confirmed: Whether it is proven that nothing of the run is alive.
         elapsed_milliseconds: From the request to the proof; `null` until then.
@@ -56,6 +59,8 @@ class TerminationAnswer(Answer):
 
     termination_id: UUID
     run_id: str
+    task: str
+    leg: int
     phase: Phase
     is_confirmed: bool
     requested_at: datetime
@@ -96,8 +101,8 @@ class TerminationReader(Protocol):
         """A run and its kills, newest first."""
         ...
 
-    async def run_id_of(self, uuid: UUID) -> str:
-        """The id that people use of the run whose row has this id."""
+    async def named(self, uuid: UUID) -> NamedRun:
+        """What people call the run whose row has this id."""
         ...
 
 
@@ -117,7 +122,7 @@ class RunKills:
             request_key=call.request_key,
         )
         kill = await self.runs.kill(request, by=call.actor)
-        return termination_answer(kill, await self.records.run_id_of(kill.run_id))
+        return termination_answer(kill, await self.records.named(kill.run_id))
 
     async def terminations(
         self, call: Call[RunPath, NoParameters, NoParameters]
@@ -126,7 +131,9 @@ class RunKills:
         run, found = await self.records.terminations(call.path.run_id, by=call.actor)
         return TerminationList(
             run_id=run.run_id,
-            terminations=[termination_answer(one, run.run_id) for one in found],
+            terminations=[
+                termination_answer(one, await self.records.named(run.id)) for one in found
+            ],
         )
 
     def routes(self) -> list[AnyRoute]:
@@ -165,12 +172,14 @@ class RunKills:
         ]
 
 
-def termination_answer(kill: Termination, run_id: str) -> TerminationAnswer:
+def termination_answer(kill: Termination, named: NamedRun) -> TerminationAnswer:
     """A termination as JSON."""
     elapsed = kill.elapsed
     return TerminationAnswer(
         termination_id=kill.id,
-        run_id=run_id,
+        run_id=named.run_id,
+        task=named.task,
+        leg=named.leg,
         phase=kill.phase,
         is_confirmed=kill.phase is Phase.CONFIRMED,
         requested_at=kill.requested_at,

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from pydantic import Field
 
-from bot.web.api.status_answer import elapsed_seconds
+from bot.web.api.statuses.status_answer import elapsed_seconds
 from bot.web.api.values import Cursor, Moment, PageLimit, cursor_of, money, person
 from bot.web.route import Answer, AnyRoute, Call, Method, NoParameters, Parameters, Route
 from bot.words.markup import PLAIN
@@ -20,11 +20,12 @@ from core.domain.actor import Action, Actor, Role
 from core.domain.paging import Page, PageKey
 from core.domain.runs.outcome import Outcome, OutcomeReason
 from core.domain.runs.run import CostSource, RunStatus, StopReason
-from core.domain.runs.search import RunSearch
+from core.domain.runs.search import MAX_SEARCH_CHARS, RunSearch
 from core.domain.runs.snapshot import RunSnapshot
 from core.domain.workflow import WorkflowDefinition
 
 Name = Annotated[str, Field(min_length=1, max_length=500)]
+SearchWords = Annotated[str, Field(min_length=1, max_length=MAX_SEARCH_CHARS)]
 # A list is no place for whole tasks.
 _TASK_CHARS = 500
 _ETAG_CHARS = 32
@@ -37,6 +38,14 @@ class RunListQuery(Parameters):
     workflow: Name | None = None
     session_id: UUID | None = None
     mine: bool = Field(default=False, description="Only runs of the token's owner.")
+    owner: SearchWords | None = Field(
+        default=None, description="Only runs of people with this name or Slack id."
+    )
+    text: SearchWords | None = Field(
+        default=None,
+        description="Only runs whose task has this text, or whose id begins with it. A page looks "
+        "through 10,000 runs: it can have few runs, or none, and yet a `next`.",
+    )
     repository: Name | None = Field(default=None, description="Exactly this address.")
     branch: Name | None = None
     stop_reason: StopReason | None = None
@@ -124,7 +133,13 @@ class RunLister(Protocol):
     """Lists runs; see `RunListService`."""
 
     async def page(
-        self, search: RunSearch, *, by: Actor, after: PageKey | None, limit: int
+        self,
+        search: RunSearch,
+        *,
+        by: Actor,
+        after: PageKey | None,
+        limit: int,
+        explains_waiting: bool = False,
     ) -> Page[RunSnapshot]:
         """A page of runs."""
         ...
@@ -146,6 +161,8 @@ class RunLists:
             workflow=query.workflow,
             session_id=query.session_id,
             is_mine=query.mine,
+            owner=query.owner,
+            text=query.text,
             repository=query.repository,
             branch=query.branch,
             stop_reason=query.stop_reason,
@@ -168,7 +185,7 @@ class RunLists:
         call: Call[NoParameters, NoParameters, NoParameters],  # noqa: ARG002
     ) -> WorkflowList:
         """All workflows."""
-        return WorkflowList(workflows=[_workflow(one) for one in self.workflows])
+        return WorkflowList(workflows=[workflow_answer(one) for one in self.workflows])
 
     def routes(self) -> list[AnyRoute]:
         """The routes of this module."""
@@ -246,7 +263,8 @@ def run_summary(snapshot: RunSnapshot, now: datetime) -> RunSummary:
     )
 
 
-def _workflow(definition: WorkflowDefinition) -> WorkflowAnswer:
+def workflow_answer(definition: WorkflowDefinition) -> WorkflowAnswer:
+    """A workflow as JSON.  Pure."""
     return WorkflowAnswer(
         name=definition.name,
         aliases=list(definition.aliases),

@@ -17,7 +17,8 @@ from bot.words.runs.log_lines import log_text
 from core.domain.actor import Action, Actor, Role
 from core.domain.runs.event import EventKind, EventRecord
 from core.domain.runs.run import Run
-from core.services.runs.records import TranscriptEntry
+from core.domain.runs.work.patch import WorkPatch
+from core.services.runs.records import NamedRun, TranscriptEntry
 
 _MAX_EVENTS = 1000
 # Entries can be large: an answer with files in it has hundreds of kilobytes.
@@ -109,6 +110,14 @@ class RecordReader(Protocol):
 
     async def run(self, target: str, *, by: Actor) -> Run:
         """The run itself."""
+        ...
+
+    async def named(self, uuid: UUID) -> NamedRun:
+        """What people call the run whose row has this id."""
+        ...
+
+    async def patch(self, target: str, *, by: Actor) -> tuple[Run, WorkPatch | None]:
+        """The run, and the lines that it changed; `None` if none were kept."""
         ...
 
     async def events(

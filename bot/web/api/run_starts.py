@@ -23,10 +23,11 @@ from bot.web.route import (
     Route,
 )
 from bot.words import counts
+from bot.words.runs.recovery import RECOVERY_BEGUN
 from core.domain.actor import Action, Actor, Role
 from core.domain.runs.request import (
+    MAX_MODEL_CHARS,
     MAX_PROGRESS,
-    MAX_SESSION_NAME_CHARS,
     MAX_TASK_CHARS,
     MIN_PROGRESS,
     PRIORITY_RANGE,
@@ -36,6 +37,8 @@ from core.domain.runs.request import (
     StartResult,
 )
 from core.domain.runs.run import Run, RunStatus
+from core.domain.sessions.names import MAX_SESSION_NAME_CHARS
+from core.domain.sessions.recovery import is_recovery
 from core.domain.workflow import MAX_BUDGET_USD, MAX_TIMEOUT, MAX_TURNS_LIMIT
 
 TAG = "Runs"
@@ -62,13 +65,17 @@ class StartBody(LenientParameters):
     session_name: Annotated[str, Field(min_length=1, max_length=MAX_SESSION_NAME_CHARS)] | None = (
         Field(default=None, description="A session of this name, which is made if there is none.")
     )
+    new_session: bool = Field(
+        default=False,
+        description="Whether `session_name` names a new session, also if an open one has the name.",
+    )
     repository_url: Annotated[str, Field(min_length=1, max_length=500)] | None = None
     git_branch: Annotated[str, Field(min_length=1, max_length=255)] | None = None
     max_turns: Turns | None = None
     timeout: (
         Annotated[int, Field(strict=True, ge=10, le=int(MAX_TIMEOUT.total_seconds()))] | None
     ) = Field(default=None, description="Seconds.")
-    model: Annotated[str, Field(min_length=1, max_length=100)] | None = None
+    model: Annotated[str, Field(min_length=1, max_length=MAX_MODEL_CHARS)] | None = None
     budget_usd: Annotated[Decimal, Field(ge=Decimal("0.0001"), le=MAX_BUDGET_USD)] | None = None
     priority: (
         Annotated[int, Field(strict=True, ge=PRIORITY_RANGE[0], le=PRIORITY_RANGE[-1])] | None
@@ -105,6 +112,17 @@ class ContinueBody(LenientParameters):
         default=None, description="In addition to those that were left of the limit."
     )
     message: Text | None = None
+    budget_usd: Annotated[Decimal, Field(ge=Decimal("0.0001"), le=MAX_BUDGET_USD)] | None = Field(
+        default=None, description="The cost limit of the new run; left out, that of the last one."
+    )
+    model: Annotated[str, Field(min_length=1, max_length=MAX_MODEL_CHARS)] | None = Field(
+        default=None, description="The model of the new run; left out, that of the last one."
+    )
+    recovery: bool = Field(
+        default=False,
+        description="Whether a conversation that cannot be restored is left behind: the run begins "
+        "a new one with a summary of it, and works on the files as they are.",
+    )
 
 
 class StartAnswer(Answer):
@@ -124,6 +142,7 @@ class StartAnswer(Answer):
     queue_position: int | None = None
     max_turns: int | None = None
     continued_run_id: str | None = None
+    is_recovery: bool = False
     is_new: bool = True
 
 
@@ -172,6 +191,7 @@ class RunStarts:
             timeout=None if body.timeout is None else timedelta(seconds=body.timeout),
             session_name=body.session_name,
             session_id=body.session_id,
+            new_session=body.new_session,
             priority=body.priority or 0,
             progress_every=(
                 None if body.progress_every is None else timedelta(seconds=body.progress_every)
@@ -192,6 +212,9 @@ class RunStarts:
             request_key=call.request_key,
             additional_turns=call.body.additional_turns,
             message=call.body.message,
+            budget_usd=call.body.budget_usd,
+            model=call.body.model,
+            recovers=call.body.recovery,
             workflow=call.path.workflow_name,
         )
         return _answer(await self.runs.continue_run(request, by=call.actor, place=self.place()))
@@ -245,6 +268,7 @@ def _answer(started: StartResult) -> StartAnswer:
         queue_position=started.queue_position,
         max_turns=run.max_turns,
         continued_run_id=started.continued,
+        is_recovery=is_recovery(run),
         is_new=started.is_new,
     )
 
@@ -265,4 +289,4 @@ def _words(started: StartResult) -> str:
     )
     if run.max_turns is not None:
         words += f" with up to {counts.plural(run.max_turns, 'turn')}"
-    return f"{words}."
+    return f"{words}. {RECOVERY_BEGUN}" if is_recovery(run) else f"{words}."

@@ -12,7 +12,7 @@ from typing import Annotated, Protocol
 from pydantic import Field
 
 from bot.web.api.run_records import EventAnswer
-from bot.web.api.status_answer import StatusAnswer, StatusQuery, status_answer
+from bot.web.api.statuses.status_answer import StatusAnswer, StatusQuery, status_answer
 from bot.web.api.values import MAX_ID, RunPath
 from bot.web.request_errors import InvalidRequest
 from bot.web.route import (

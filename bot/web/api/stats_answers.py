@@ -7,7 +7,7 @@ from datetime import datetime
 from bot.web.route import Answer
 from core.domain.kills.termination import Phase
 from core.domain.runs.run import RunStatus, StopReason
-from core.domain.runs.stats import KillStats, Period, Quantiles, Stats
+from core.domain.runs.stats import KillStats, Period, Quantiles, Spend, Stats
 
 
 class QuantilesAnswer(Answer):
@@ -75,7 +75,6 @@ class StatsAnswer(Answer):
 
 def stats_answer(stats: Stats) -> StatsAnswer:
     """Statistics as JSON.  Pure."""
-    spend = stats.runs.spend
     return StatsAnswer(
         period=stats.period,
         since=stats.since,
@@ -85,15 +84,20 @@ def stats_answer(stats: Stats) -> StatsAnswer:
             by_status=dict(stats.runs.by_status),
             by_stop_reason=dict(stats.runs.by_stop_reason),
             attention=stats.runs.attention,
-            spend=SpendAnswer(
-                reported=float(spend.reported_usd),
-                reported_runs=spend.reported_runs,
-                estimated=float(spend.estimated_usd),
-                estimated_runs=spend.estimated_runs,
-                unknown_runs=spend.unknown_runs,
-            ),
+            spend=spend_answer(stats.runs.spend),
         ),
         kills=_kills(stats.kills),
+    )
+
+
+def spend_answer(spend: Spend) -> SpendAnswer:
+    """A cost by its source as JSON.  Pure."""
+    return SpendAnswer(
+        reported=float(spend.reported_usd),
+        reported_runs=spend.reported_runs,
+        estimated=float(spend.estimated_usd),
+        estimated_runs=spend.estimated_runs,
+        unknown_runs=spend.unknown_runs,
     )
 
 

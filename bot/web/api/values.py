@@ -84,10 +84,20 @@ class RunPath(Parameters):
     run_id: RunTarget
 
 
+SessionTarget = Annotated[
+    str,
+    Field(
+        min_length=1,
+        max_length=100,
+        description="A session's id, at least 4 digits of its beginning, or its name.",
+    ),
+]
+
+
 class SessionPath(Parameters):
     """The session of a route."""
 
-    session_id: UUID
+    session_id: SessionTarget
 
 
 def moment(at: datetime | None) -> str | None:

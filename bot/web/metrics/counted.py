@@ -9,6 +9,7 @@ from itertools import pairwise
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, ProcessCollector
 
 from core.domain.kills.termination import Phase, Termination
+from core.domain.retention import RetentionKind
 from core.domain.runs.run import CostSource, Run, StopReason
 
 # The label of workflows that this process has no definition of, so that names stay few.
@@ -92,6 +93,19 @@ class CountedMetrics:
             _LAG_SECONDS,
             ("kind",),
         )
+        self._expired_rows = self._counter(
+            "signalbox_expired_rows",
+            "Rows that retention deleted one by one.",
+            ("kind",),
+        )
+        self._expired_months = self._counter(
+            "signalbox_expired_months",
+            "Months whose rows retention dropped as a whole.",
+            ("kind",),
+        )
+        for kind in RetentionKind:
+            self._expired_rows.labels(kind.value)
+            self._expired_months.labels(kind.value)
         # Only in a process that has evaluated alerts: 0 would be a time in 1970.
         self._evaluated: Gauge | None = None
         for result in ("confirmed", "unconfirmed", "confirmed_late"):
@@ -162,6 +176,11 @@ class CountedMetrics:
                 registry=self.registry,
             )
         self._evaluated.set(at.timestamp())
+
+    def expired_removed(self, kind: RetentionKind, *, rows: int, months: int) -> None:
+        """Count what retention has removed."""
+        self._expired_rows.labels(kind.value).inc(rows)
+        self._expired_months.labels(kind.value).inc(months)
 
     def slack_called(self, method: str, outcome: str, seconds: float | None) -> None:
         """Count a call to Slack."""

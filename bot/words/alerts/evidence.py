@@ -4,7 +4,7 @@ What the sentences read, by kind; everything may be missing:
 
 - ends of runs: `task`, `stop_reason`, `reasons`, `failed_tests`, `cause`, `cause_subject`, `turns`,
   `max_turns`, `cost_usd`, `cost_source`, `duration_seconds`
-- `budget`, `cost`: `task`, `cost_usd`, `limit_usd`, `has_ended`
+- `budget`, `cost`: `task`, `cost_usd`, `limit_usd`, `has_ended`, `stopped_at`
 - `stalled`: `task`, `awaited`, `name`, `awaited_since`, `heard_at`, `output_at`, `busy_at`
 - `waiting`: `task`, `waiting_on`; `long_running`: `task`, `turns`, `limit_seconds`
 - `worker_lost`: `machine`, `last_heard_at`, `live_runs`; `no_worker`: `pending`, `last_heard_at`

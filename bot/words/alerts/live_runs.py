@@ -8,27 +8,9 @@ from types import MappingProxyType
 from bot.words import money, times
 from bot.words.alerts.figures import over_amount, over_share
 from bot.words.alerts.telling import Telling
-from core.domain.runs.awaited import AwaitedKind
+from bot.words.runs.waiting.awaited import awaited_phrase, call_words
+from core.domain.runs.activity.awaited import AwaitedKind
 from core.domain.runs.run import WaitingOn
-
-_NAME_LIMIT = 120
-
-# What a silent run waits for, now and afterwards, without a tool call or the reason of a retry.
-AWAITED_PHRASES: Mapping[AwaitedKind, tuple[str, str]] = MappingProxyType(
-    {
-        AwaitedKind.WORKSPACE: (
-            "its workspace is being prepared",
-            "its workspace was being prepared",
-        ),
-        AwaitedKind.PROGRAM: ("the agent program is starting", "the agent program was starting"),
-        AwaitedKind.MODEL: ("the model has not answered", "the model had not answered"),
-        AwaitedKind.RETRY: (
-            "the model is asked again after an error",
-            "the model was asked again after an error",
-        ),
-        AwaitedKind.TOOL: ("a tool call is still running", "a tool call was running"),
-    }
-)
 
 # What a run waits for that nobody but a person or time can give.
 WAITING_PHRASES: Mapping[WaitingOn, str] = MappingProxyType(
@@ -74,20 +56,14 @@ def stalled(told: Telling) -> str:
     kind = next((one for one in AwaitedKind if one.value == evidence.stored.get("awaited")), None)
     began, name = evidence.time("awaited_since"), evidence.text("name")
     if kind is AwaitedKind.TOOL and name is not None and began is not None:
-        shown = told.markup.code(_without_tool(name), _NAME_LIMIT)
+        shown = call_words(name, told.markup)
         runs = told.verb("has been running for", "had been running for")
         return f"the call {shown} {runs} {told.lasting(began)}; {_signs(told)}"
     silent = told.lasting(told.alert.opened_at)
     heard = f"nothing {told.verb('heard', 'was heard')} for {silent}"
     if kind is None:
         return heard
-    phrase = told.verb(*AWAITED_PHRASES[kind])
-    reason = (
-        f" ({told.markup.inline(name, _NAME_LIMIT)})"
-        if kind is AwaitedKind.RETRY and name is not None
-        else ""
-    )
-    return f"{heard}; {phrase}{reason}"
+    return f"{heard}; {awaited_phrase(kind, name, told.markup, is_over=told.is_over)}"
 
 
 def long_running(told: Telling) -> str:
@@ -127,8 +103,3 @@ def _signs(told: Telling) -> str:
         "it has written nothing, and its programs do nothing",
         "it had written nothing, and its programs did nothing",
     )
-
-
-def _without_tool(name: str) -> str:
-    """The command of `Bash: make test`; other tool calls keep the name of their tool."""
-    return name.removeprefix("Bash: ") or name

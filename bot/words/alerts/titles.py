@@ -9,7 +9,7 @@ from types import MappingProxyType
 from bot.words import counts
 from bot.words.alerts.figures import Evidence
 from bot.words.markup import Markup
-from core.domain.alerts.delivery import AlertGroup, GroupType
+from core.domain.alerts.channels.delivery import AlertGroup, GroupType
 from core.domain.alerts.episode import Episode
 from core.domain.alerts.kinds import AlertKind, Severity, Subject, SubjectType
 from core.domain.runs.snapshot import RunSnapshot
@@ -139,6 +139,10 @@ def group_title(group: AlertGroup, number: int) -> str:
     """What a message about several alerts tells, as plain text."""
     if group.type is GroupType.QUIET:
         return f"{counts.plural(number, 'alert')} during quiet hours"
+    if group.type is GroupType.MUTED:
+        return f"{counts.plural(number, 'alert')} from the time of the mute"
+    if group.type is GroupType.EARLIER:
+        return f"{counts.plural(number, 'alert')} from before the subscription"
     if group.type is GroupType.SUMMARY or group.kind is None:
         return counts.plural(number, "further alert")
     return counted(group.kind, number)

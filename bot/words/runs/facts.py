@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from bot.words import counts, money, times
+from bot.words import counts, times
 from bot.words.markup import Markup
 from core.domain.runs.request import RunFilter
 from core.domain.runs.run import CostSource, Run, RunStatus
-from core.domain.runs.snapshot import SessionTotal
 
 
 def source_words(run: Run, markup: Markup) -> str:
@@ -32,14 +31,6 @@ def tokens_words(run: Run) -> str:
     # An answer that is being written reports its tokens only at its end.
     is_estimated = run.is_live or run.cost_source is CostSource.ESTIMATED
     return counts.tokens(run.usage, is_estimated=is_estimated)
-
-
-def total_cost_words(total: SessionTotal, *, is_live: bool) -> str:
-    """The cost of all legs together, and for how many of them it is unknown."""
-    words = money.cost(total.cost_usd, total.cost_source, is_live=is_live)
-    if total.cost_usd is None or not total.unknown_legs:
-        return words
-    return f"{words}, not known for {counts.plural(total.unknown_legs, 'leg')}"
 
 
 def time_fact(run: Run, now: datetime, markup: Markup) -> tuple[str, str]:

@@ -218,8 +218,15 @@ FAILURES: Mapping[FailureCause, FailureWords] = MappingProxyType(
         ),
         FailureCause.CONVERSATION_MISSING: FailureWords(
             title="The conversation is gone",
-            explanation="The session has no stored conversation to go on with.",
-            remedy="Start a new run.",
+            explanation="The session has no stored conversation to go on with; its files are kept.",
+            remedy="A recovery leg goes on in a new conversation, with a summary of what was said.",
+            is_same_again=True,
+        ),
+        FailureCause.CONVERSATION_DAMAGED: FailureWords(
+            title="The conversation is damaged",
+            explanation="Parts of the session's stored conversation are missing, so its agent "
+            "would not know all of it; its files are kept.",
+            remedy="A recovery leg goes on in a new conversation, with a summary of what is left.",
             is_same_again=True,
         ),
         FailureCause.ISOLATION_MISSING: FailureWords(
@@ -254,8 +261,13 @@ def failure_title(run: Run) -> str | None:
     analysis = FailureAnalysis.of_run(run)
     if analysis is None:
         return None
-    words = FAILURES[analysis.cause]
+    return cause_title(analysis.cause, analysis.subject)
+
+
+def cause_title(cause: FailureCause, subject: str | None) -> str:
+    """What failed, by its cause, as plain text; `subject` is the name of what failed."""
+    words = FAILURES[cause]
     if not words.nameless:
         return words.title
-    subject = texts.plain_line(analysis.subject or "", _MAX_SUBJECT_CHARS)
-    return words.title.format(subject=subject) if subject else words.nameless
+    named = texts.plain_line(subject or "", _MAX_SUBJECT_CHARS)
+    return words.title.format(subject=named) if named else words.nameless

@@ -7,16 +7,20 @@ from datetime import datetime
 
 from bot.words import counts, money, times
 from bot.words.markup import Markup
-from bot.words.runs.evidence import tests_of
+from bot.words.runs.recovery import RECOVERY_LABEL
+from bot.words.runs.work.evidence import tests_of
 from core.domain.runs.outcome import OutcomeReason
 from core.domain.runs.run import CostSource, Run, RunStatus, StopReason
 from core.domain.runs.snapshot import RunSnapshot
 from core.domain.runs.step import Step, StepStatus
+from core.domain.sessions.recovery import is_recovery
 
 NO_CHANGE = "no file changed"
 # Keeps a number and its mark on one line of a phone.
 _NO_BREAK = "\u00a0"
 _STEP_LIMIT = 100
+# Of the steps that are left only so many are named on the card; the details have all.
+_LEFT_NAMED = 2
 _REPOSITORY_LIMIT = 60
 
 
@@ -30,7 +34,8 @@ def context_facts(snapshot: RunSnapshot, now: datetime, markup: Markup) -> list[
     run, total = snapshot.run, snapshot.total
     facts = [markup.person(snapshot.owner)]
     if total is not None and total.legs > 1:
-        facts.append(f"leg {snapshot.leg} of {total.legs}")
+        label = f", {RECOVERY_LABEL}" if is_recovery(run) else ""
+        facts.append(f"leg {snapshot.leg} of {total.legs}{label}")
     turns = _turn_figures(run)
     if turns:
         facts.append(turns)
@@ -72,12 +77,18 @@ def current_step_words(steps: Sequence[Step], markup: Markup) -> str:
 
 
 def ended_steps_words(steps: Sequence[Step], markup: Markup) -> str:
-    """The steps of an ended run in one line; of those that are not done the begun one is named."""
+    """The steps of an ended run in one line: the one it was on, and those that are left."""
     if not steps:
         return ""
     parts = [f"Steps: {_done_words(steps)}"]
-    parts += [f"⏸️ {_name(step, markup)}" for step in steps if step.is_interrupted][:1]
+    paused = next((step for step in steps if step.is_interrupted), None)
+    parts += [] if paused is None else [f"⏸️ {_name(paused, markup)}"]
     parts += [f"❌ {_name(step, markup)}" for step in steps if step.status is StepStatus.FAILED]
+    left = [step for step in steps if step.status is StepStatus.PENDING and step is not paused]
+    if left:
+        named = ", ".join(_name(step, markup) for step in left[:_LEFT_NAMED])
+        more = f" and {len(left) - _LEFT_NAMED} more" if len(left) > _LEFT_NAMED else ""
+        parts.append(f"left: {named}{more}")
     skipped = sum(step.status is StepStatus.SKIPPED for step in steps)
     if skipped:
         parts.append(f"{skipped} dropped")

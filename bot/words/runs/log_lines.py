@@ -9,6 +9,7 @@ from typing import Any
 from core.domain.runs.event import EventKind, EventRecord
 
 _MAX_LINE_CHARS = 400
+_FREQUENT = frozenset({EventKind.AGENT_TEXT, EventKind.TOOL_STARTED, EventKind.TOOL_FINISHED})
 Data = Mapping[str, Any]
 
 
@@ -21,6 +22,22 @@ def log_line(event: EventRecord) -> str:
 def log_text(event: EventRecord) -> str:
     """What happened, in one line."""
     return _one_line(TEXTS[event.kind](event.data))
+
+
+def whole_text(event: EventRecord) -> str:
+    """What happened, with all of the text that the event has, in as many lines as it has."""
+    return TEXTS[event.kind](event.data)
+
+
+def kinds_named(text: str) -> frozenset[EventKind]:
+    """The kinds of events whose own words contain a text, in upper or lower case.
+
+    Those of the agent's words and its tools, which most lines have, are left out.
+    """
+    wanted = text.casefold()
+    return frozenset(
+        kind for kind in TEXTS if kind not in _FREQUENT and wanted in TEXTS[kind]({}).casefold()
+    )
 
 
 def _one_line(text: str) -> str:
@@ -69,6 +86,7 @@ TEXTS: Mapping[EventKind, Callable[[Data], str]] = MappingProxyType(
         EventKind.RUN_QUEUED: _with("queued by", "by"),
         EventKind.RUN_STARTED: _with("started on worker", "worker"),
         EventKind.RUN_REQUEUED: _with("back in the queue:", "why"),
+        EventKind.ATTEMPT_FAILED: _with("attempt failed:", "class", "error", "retry_at"),
         EventKind.RUN_ENDED: _with("ended:", "stop_reason"),
         EventKind.WORKSPACE_READY: _with("workspace ready", "commit"),
         EventKind.AGENT_STARTED: _with("agent started", "model"),
@@ -87,6 +105,7 @@ TEXTS: Mapping[EventKind, Callable[[Data], str]] = MappingProxyType(
         EventKind.LEFTOVERS_ENDED: _with("leftovers of an earlier attempt were ended"),
         EventKind.WORK_CARRIED: _carried,
         EventKind.WORK_RESTORED: _with("work restored", "commit"),
+        EventKind.CHECKPOINT_RESTORED: _with("files at checkpoint", "checkpoint", "commit"),
         EventKind.HOST_REFUSED: _with("network: refused", "host", "port"),
         EventKind.MCP_SERVER_FAILED: _with("MCP server not connected:", "name", "reason"),
     }

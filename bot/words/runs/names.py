@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from bot.words.markup import Markup
+from bot.words.runs.recovery import RECOVERY_LABEL
 from core.domain.runs.snapshot import RunSnapshot
+from core.domain.sessions.recovery import is_recovery
 
 
 def task_name(snapshot: RunSnapshot, markup: Markup, limit: int) -> str:
@@ -13,5 +15,8 @@ def task_name(snapshot: RunSnapshot, markup: Markup, limit: int) -> str:
 
 
 def leg_suffix(snapshot: RunSnapshot) -> str:
-    """` · leg 2` for a run that goes on with the task of another one."""
-    return f" · leg {snapshot.leg}" if snapshot.leg > 1 else ""
+    """` · leg 2` for a run that goes on with the task of another one, ` · leg 2, recovery`."""
+    if snapshot.leg <= 1:
+        return ""
+    label = f", {RECOVERY_LABEL}" if is_recovery(snapshot.run) else ""
+    return f" · leg {snapshot.leg}{label}"

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
+from bot.words.failures.retries import retry_lines
 from bot.words.markup import Markup
-from bot.words.runs.carried_work import not_carried_lines, restored_lines
+from bot.words.restarts import put_back_lines
 from bot.words.runs.failures import FAILURES, cause_words
+from bot.words.runs.work.carried_work import not_carried_lines, restored_lines
 from core.domain.failure_cause import FailureCause
 from core.domain.fleet.attempt import node_of
 from core.domain.runs.event import EventKind, EventRecord
@@ -30,10 +32,12 @@ def notice_lines(snapshot: RunSnapshot, markup: Markup) -> list[str]:
     lines = _retries(_events_of(snapshot, EventKind.API_RETRY), markup)
     lines += _limits(_events_of(snapshot, EventKind.RATE_LIMIT), markup)
     lines += _servers(_events_of(snapshot, EventKind.MCP_SERVER_FAILED), markup)
+    lines += retry_lines(snapshot.run, markup)
     lines += _requeues(_events_of(snapshot, EventKind.RUN_REQUEUED), markup)
     starts = _events_of(snapshot, EventKind.RUN_STARTED)
     lines += _losses(_events_of(snapshot, EventKind.WORKER_LOST), starts, markup)
     lines += restored_lines(_events_of(snapshot, EventKind.WORK_RESTORED), markup)
+    lines += put_back_lines(_events_of(snapshot, EventKind.CHECKPOINT_RESTORED), markup)
     lines += not_carried_lines(_events_of(snapshot, EventKind.WORK_CARRIED), markup)
     return lines
 
@@ -106,7 +110,10 @@ def _losses(
 
 
 def _requeues(all_events: Sequence[EventRecord], markup: Markup) -> list[str]:
-    events = [event for event in all_events if not event.data.get("lost")]
+    # Lost workers and retries have lines of their own.
+    events = [
+        event for event in all_events if not (event.data.get("lost") or event.data.get("retry"))
+    ]
     lines = [
         f"↪️ {markup.clock_time(event.at)}: back in the queue, {_requeue_reason(event, markup)}. "
         "It continues automatically where it was; nothing to do."

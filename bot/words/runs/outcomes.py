@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from bot.words import counts
-from bot.words.runs.evidence import tests_of
+from bot.words.runs.work.evidence import tests_of
 from core.domain.runs.outcome import OutcomeReason
 from core.domain.runs.run import Run
 

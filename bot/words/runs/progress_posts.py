@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from bot.words import counts, money, times
 from bot.words.markup import Markup
-from core.domain.alerts.progress import ProgressFigures, ProgressPost
+from core.domain.alerts.posts.progress import ProgressFigures, ProgressPost
 from core.domain.runs.run import CostSource, Run
 
 _NAME_LIMIT = 100

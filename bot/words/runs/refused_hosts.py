@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from bot.words import counts
 from bot.words.markup import Markup
-from core.domain.network import WEB_PORTS
+from core.domain.reach.network import WEB_PORTS
+from core.domain.runs.activity.refused_hosts import RefusedHosts
 from core.domain.runs.event import HostRefused
-from core.domain.runs.refused_hosts import RefusedHosts
 from core.domain.runs.run import Run
 
 _HOSTS_SHOWN = 8

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from bot.words import counts
+from bot.words.failures.retries import waiting_title, waiting_words
 from bot.words.kills import (
     STOPPING_TITLES,
     draining_words,
@@ -22,10 +23,13 @@ from bot.words.runs.endings import (
     ending_icon,
     ending_title,
 )
+from core.domain.failures.failed_attempt import failed_attempts_of, last_failure_of
+from core.domain.failures.failure_class import FailureClass
+from core.domain.failures.retry_decision import RetryAction
 from core.domain.fleet.workers import QueueReason
 from core.domain.kills.termination import Phase, Termination
 from core.domain.runs.outcome import Outcome
-from core.domain.runs.run import RunStatus, StopReason, WaitingOn
+from core.domain.runs.run import Run, RunStatus, StopReason, WaitingOn
 from core.domain.runs.snapshot import RunSnapshot
 from core.domain.runs.step import StepStatus
 
@@ -144,11 +148,16 @@ def _stopping(snapshot: RunSnapshot, kill: Termination | None, markup: Markup) -
 
 def _queued(snapshot: RunSnapshot, markup: Markup) -> StateWords:
     position = snapshot.queue_position
-    requeued = (
-        "Its worker stopped or was lost; it continues automatically. "
-        if snapshot.run.attempt > 1
-        else ""
-    )
+    failed = last_failure_of(snapshot.run)
+    # One whose time has come is in the queue.
+    if failed is not None and position is None:
+        icon = "⏳" if failed.decision.action is RetryAction.WAIT else "🔁"
+        return StateWords(
+            icon=icon,
+            title=waiting_title(failed),
+            detail=waiting_words(snapshot.run, failed, markup),
+        )
+    requeued = _requeue_words(snapshot.run)
     title = "Queued again" if requeued else "Queued"
     if position is not None:
         position_words = "next" if position <= 1 else counts.ordinal(position)
@@ -159,6 +168,16 @@ def _queued(snapshot: RunSnapshot, markup: Markup) -> StateWords:
         detail=f"{requeued}{_waiting_words(snapshot, markup)}",
         is_calm=snapshot.has_available_worker,
     )
+
+
+def _requeue_words(run: Run) -> str:
+    """Why a run is in the queue again; empty if it never left it."""
+    if run.attempt == 1:
+        return ""
+    before = [one for one in failed_attempts_of(run) if one.attempt == run.attempt - 1]
+    if before and before[-1].failure_class is not FailureClass.WORKER_LOST:
+        return "Its last attempt failed; it continues automatically. "
+    return "Its worker stopped or was lost; it continues automatically. "
 
 
 def _waiting_words(snapshot: RunSnapshot, markup: Markup) -> str:

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from core.agent.definitions.definition import BadDefinition
 from core.agent.definitions.tool_effects import ToolEffect, effect_of
 from core.domain.isolation import IsolationMode
-from core.domain.network import NetworkPolicy
+from core.domain.reach.network import NetworkPolicy
 from core.domain.workflow import WorkflowDefinition
 
 # From the least strict to the strictest.

@@ -11,7 +11,9 @@ import yaml
 from core.agent.definitions.mcp_servers import with_texts
 from core.agent.definitions.values import NAME, PARSERS, InvalidValue
 from core.domain.errors import OpsError
-from core.domain.workflow import WorkflowDefinition
+from core.domain.failures.failure_class import FailureClass
+from core.domain.failures.retry_policy import RetryPolicy
+from core.domain.workflow import OnWorkerLost, WorkflowDefinition
 
 _KEPT_TAGS = ("tag:yaml.org,2002:null", "tag:yaml.org,2002:merge")
 _DELIMITER = "---"
@@ -81,7 +83,20 @@ def parse_definition(file: str, text: str) -> WorkflowDefinition:
         )
     if name in values.get("aliases", ()):
         raise BadDefinition(file, "aliases", f"repeats the file's own name `{name}`; remove it")
+    _check_worker_lost(file, values)
     return WorkflowDefinition(name=name, prompt=body, **values)
+
+
+def _check_worker_lost(file: str, values: dict[str, Any]) -> None:
+    """Let a rule for lost workers decide `on_worker_lost`; both must not contradict each other."""
+    rule = values.get("retry", RetryPolicy()).rules.get(FailureClass.WORKER_LOST)
+    if rule is None:
+        return
+    choice = OnWorkerLost.RESUME if rule.attempts else OnWorkerLost.FAIL
+    if values.setdefault("on_worker_lost", choice) is not choice:
+        raise BadDefinition(
+            file, "retry", "its `worker_lost` contradicts `on_worker_lost`; keep one of them"
+        )
 
 
 def _split_front_matter(file: str, text: str) -> tuple[Mapping[str, Any], str]:

@@ -10,8 +10,10 @@ from types import MappingProxyType
 from typing import Any
 
 from core.agent.definitions.mcp_servers import BadServer, normalise_servers
+from core.domain.failures.retry_parsing import parse_auto_continue, parse_retry
+from core.domain.failures.retry_policy import AutoContinue, RetryPolicy
 from core.domain.isolation import IsolationMode
-from core.domain.network import NetworkPolicy
+from core.domain.reach.network import NetworkPolicy
 from core.domain.workflow import (
     MAX_BUDGET_USD,
     MAX_TIMEOUT,
@@ -160,6 +162,22 @@ def _network(value: object) -> NetworkPolicy | None:
         raise InvalidValue(str(error)) from error
 
 
+def _retry(value: object) -> RetryPolicy:
+    try:
+        return parse_retry(value)
+    except ValueError as error:
+        raise InvalidValue(str(error)) from error
+
+
+def _auto_continue(value: object) -> AutoContinue | None:
+    if value is None:
+        return None
+    try:
+        return parse_auto_continue(value)
+    except ValueError as error:
+        raise InvalidValue(str(error)) from error
+
+
 PARSERS: Mapping[str, Callable[[object], object]] = MappingProxyType(
     {
         "description": _description,
@@ -177,5 +195,7 @@ PARSERS: Mapping[str, Callable[[object], object]] = MappingProxyType(
         "read_only": _read_only,
         "isolation": _isolation,
         "network": _network,
+        "retry": _retry,
+        "auto_continue": _auto_continue,
     }
 )

@@ -17,7 +17,7 @@ from core.agent.egress.resolve import Resolve, resolve_listed
 from core.agent.egress.routes import Refused, Routes
 from core.agent.egress.targets import Endpoint
 from core.agent.egress.upstream import NO_PARENTS, ParentProxies
-from core.domain.network import NetworkPolicy
+from core.domain.reach.network import NetworkPolicy
 from core.domain.runs.event import HostRefused
 
 log = logging.getLogger(__name__)

@@ -7,7 +7,7 @@ import ipaddress
 import socket
 from collections.abc import Awaitable, Callable, Sequence
 
-from core.domain.network import is_address
+from core.domain.reach.network import is_address
 
 Address = tuple[str, int]
 # From a canonical host and a port to what may be connected to.  What a resolver returns is trusted.

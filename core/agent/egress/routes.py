@@ -20,7 +20,7 @@ from core.agent.egress.resolve import (
 )
 from core.agent.egress.targets import Endpoint
 from core.agent.egress.upstream import NO_PARENTS, ParentProxies, ParentProxy
-from core.domain.network import NetworkPolicy, is_address
+from core.domain.reach.network import NetworkPolicy, is_address
 
 # Of one address; a name can have several.
 CONNECT_SECONDS = 10

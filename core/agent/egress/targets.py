@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from core.domain.network import canonical_host
+from core.domain.reach.network import canonical_host
 
 HTTP_PORT = 80
 # A name or an address in brackets; no user, path, zone, space or control character.

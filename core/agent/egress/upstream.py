@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass, field
 from urllib.parse import unquote, urlsplit
 
-from core.domain.network import canonical_host, is_address
+from core.domain.reach.network import canonical_host, is_address
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 

@@ -104,7 +104,7 @@ def read_environment(pid: int, *names: str) -> dict[str, str]:
     Empty if the environment may not be read (another user's process).
     """
     if _HAS_PROC:
-        raw = _read_proc(pid, "environ")
+        raw = read_proc_file(pid, "environ")
         if raw is None:
             return {}
         found = {}
@@ -131,7 +131,7 @@ def written_bytes(pid: int) -> int | None:
 
     `None` if that may not be read, or this system does not count it.
     """
-    lines = (_read_proc(pid, "io") or b"").splitlines() if _HAS_PROC else []
+    lines = (read_proc_file(pid, "io") or b"").splitlines() if _HAS_PROC else []
     return next((int(line.split()[1]) for line in lines if line.startswith(b"wchar:")), None)
 
 
@@ -163,7 +163,7 @@ def _own_namespace_depth() -> int:
 
 def _pids_in_namespaces(pid: int) -> list[int]:
     """Return a process's pids from the outermost namespace that is visible here to its own."""
-    lines = (_read_proc(pid, "status") or b"").splitlines()
+    lines = (read_proc_file(pid, "status") or b"").splitlines()
     return next(([*map(int, line.split()[1:])] for line in lines if line.startswith(b"NSpid:")), [])
 
 
@@ -235,7 +235,7 @@ def _iter_proc() -> Iterator[ProcessInfo]:
 
 
 def _read_stat(pid: int) -> ProcessInfo | None:
-    raw = _read_proc(pid, "stat")
+    raw = read_proc_file(pid, "stat")
     if raw is None:
         return None
     # The name is in parentheses, and may itself contain parentheses and spaces.
@@ -255,7 +255,7 @@ def _read_stat(pid: int) -> ProcessInfo | None:
     )
 
 
-def _read_proc(pid: int, name: str) -> bytes | None:
+def read_proc_file(pid: int, name: str) -> bytes | None:
     """Read a file of a process; `None` if the process is gone, or the file is not for us."""
     try:
         # A file object for each process would take twice the time of the whole scan.

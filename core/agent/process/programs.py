@@ -13,7 +13,7 @@ from pathlib import Path
 from core.agent.process import process_table
 from core.agent.process.process_table import TICKS_PER_SECOND, ProcessInfo
 from core.agent.process.process_tree import ProcessTree, in_scan_thread
-from core.domain.runs.life import Look, ProcessUsage
+from core.domain.runs.activity.life import Look, ProcessUsage
 
 # The agent program may start a tool's process this much before its message about it is read.
 _MARGIN = timedelta(seconds=2)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from core.domain.alerts.delivery import Handling
+from core.domain.alerts.channels.delivery import Handling
 from core.domain.alerts.episode import Episode
 from core.domain.alerts.history import AlertEventRecord
 

@@ -182,7 +182,7 @@ def advance(
     rule = KIND_RULES[episode.kind]
     seen = episode if condition is None else _observed(episode, condition, now)
     if lifetime_of(seen) is not Lifetime.STATE:
-        is_due = seen.is_open and now - seen.opened_at >= CLOSED_AFTER
+        is_due = seen.is_open and now - happened_at(seen) >= CLOSED_AFTER
         return resolve(seen, Resolution.CLOSED, now) if is_due else seen
     if condition is None:
         if has_run_ended:
@@ -206,6 +206,12 @@ def lifetime_of(episode: Episode) -> Lifetime:
     if episode.kind is AlertKind.BUDGET and episode.evidence.get("has_ended"):
         return Lifetime.EVENT
     return KIND_RULES[episode.kind].lifetime
+
+
+def happened_at(episode: Episode) -> datetime:
+    """When an event happened: a run may stop at its budget long after the alert warned of it."""
+    stopped_at = episode.evidence.get("stopped_at")
+    return episode.opened_at if stopped_at is None else datetime.fromisoformat(stopped_at)
 
 
 def resolve(episode: Episode, resolution: Resolution, now: datetime) -> Episode:

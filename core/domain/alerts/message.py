@@ -8,7 +8,7 @@ from datetime import datetime
 from types import MappingProxyType
 from uuid import UUID
 
-from core.domain.alerts.delivery import AlertGroup
+from core.domain.alerts.channels.delivery import AlertGroup
 from core.domain.alerts.episode import Episode
 from core.domain.alerts.history import AlertEventRecord
 from core.domain.runs.snapshot import RunSnapshot

@@ -17,6 +17,8 @@ class AdmissionRun:
 
     Attributes:
         is_admitted: Whether it was handed to workers: it runs, or its job waits for a slot.
+        has_claim: Whether it was admitted before and lost its place through no failure of its own.
+            One that waited to be tried again gave its place to others meanwhile.
         priority: Higher is admitted earlier.
         repository: The normalised name of its repository; `None` for a run in an empty one, which
             counts against no repository's cap.
@@ -31,6 +33,7 @@ class AdmissionRun:
     user_id: UUID | None
     repository: str | None
     reason: QueueReason | None = None
+    has_claim: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +71,7 @@ def current_load(admission_runs: Iterable[AdmissionRun]) -> Load:
     """Count admitted runs, and requeued ones, which keep their claim."""
     load = Load()
     for run in admission_runs:
-        if run.is_admitted or run.attempt > 1:
+        if run.is_admitted or run.has_claim:
             load.add(run)
     return load
 
@@ -76,9 +79,9 @@ def current_load(admission_runs: Iterable[AdmissionRun]) -> Load:
 def decide(admission_runs: Iterable[AdmissionRun], caps: Caps) -> Admission:
     """Choose the waiting runs that fit the caps, by priority and then by age.
 
-    A held run does not delay others that no cap holds.  A requeued run (its attempt is not the
-    first) was admitted before: it is admitted again whatever the caps are by now, and before new
-    runs of its priority.
+    A held run does not delay others that no cap holds.  A run with a claim was admitted before: it
+    is admitted again whatever the caps are by now.  Every requeued run (its attempt is not the
+    first) comes before new runs of its priority.
     """
     all_runs = list(admission_runs)
     load = current_load(all_runs)
@@ -86,7 +89,7 @@ def decide(admission_runs: Iterable[AdmissionRun], caps: Caps) -> Admission:
     held: dict[str, QueueReason] = {}
     waiting = [run for run in all_runs if not run.is_admitted]
     for run in sorted(waiting, key=_sort_key):
-        if run.attempt == 1:
+        if not run.has_claim:
             reason = _blocking_cap(run, caps, load)
             if reason is not None:
                 held[run.run_id] = reason

@@ -19,6 +19,11 @@ def node_of(worker_id: str) -> str:
     return worker_id.rpartition(":")[0] or worker_id
 
 
+def disk_id_of_node(node: str) -> str:
+    """The disk id, which all nodes of one home share: the name without the node's number."""
+    return node.rpartition("-")[0] or node
+
+
 def build_host_id(machine: str, *, boot: str, namespace: int | None = None) -> str:
     """Build the id of a host: the scope in which a pid identifies one process.
 

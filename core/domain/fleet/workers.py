@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from core.domain.errors import NotFound
 from core.domain.fleet.attempt import machine_name
 from core.domain.isolation import IsolationStatus
 
@@ -137,3 +138,16 @@ class Hold:
     reason: QueueReason
     in_use: int
     cap: int
+
+
+class WorkerNotFound(NotFound):
+    """No worker has this id, or none has had it for a week."""
+
+    code = "worker_not_found"
+
+    def __init__(self, worker_id: str) -> None:
+        super().__init__(
+            f"no worker {worker_id[:200]!r}",
+            user_message=f"There is no worker `{worker_id[:200]}`.",
+        )
+        self.worker_id = worker_id

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from core.domain.runs.awaited import Awaited, AwaitedKind
+from core.domain.runs.activity.awaited import Awaited, AwaitedKind
 from core.domain.runs.event import EventKind, EventRecord
 from core.domain.runs.run import Run, RunStatus, WaitingOn
 from core.domain.steps.kinds import PLAN_TOOLS

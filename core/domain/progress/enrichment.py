@@ -115,7 +115,9 @@ class StatusRows:
 def compose(rows: StatusRows, *, now: datetime) -> Enrichment:
     """Compose the additions to a status; the same rows at the same time give the same."""
     run, steps = rows.run, rows.steps
-    reports = tuple(_report(step, now) for step in steps)
+    # Nothing of an ended run changes as time passes.
+    until = run.completed_at or run.updated_at if run.status.is_final else now
+    reports = tuple(_report(step, until) for step in steps)
     if run.status.is_final:
         final = final_result(run.result, _texts(rows.events))
         return Enrichment(

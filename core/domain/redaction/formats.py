@@ -111,7 +111,7 @@ _FORMATS: tuple[tuple[str, tuple[str, ...], str], ...] = (
         (".webhook.office.com",),
         r"(?<=\.webhook\.office\.com/)[A-Za-z0-9@/-]{60,}",
     ),
-    ("signalbox", ("sbx_",), rf"{_B}sbx_{_WORD}{{40,}}"),
+    ("signalbox", ("sbx_", "sbd_"), rf"{_B}sb[xd]_{_WORD}{{40,}}"),
     # Others, by the beginnings that their services chose to make them recognisable.
     ("digitalocean", ("_v1_",), r"do[opr]_v1_[0-9a-f]{40,}"),
     ("databricks", ("dapi",), rf"{_B}dapi[0-9a-f]{{32}}(?:-[0-9])?"),

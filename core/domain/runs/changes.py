@@ -9,9 +9,9 @@ from typing import Any, TypedDict
 from uuid import UUID
 
 from core.domain.fleet.workers import QueueReason
-from core.domain.runs.diff import DiffStat
 from core.domain.runs.outcome import Outcome, OutcomeReason
 from core.domain.runs.run import CostSource, Usage, WaitingOn
+from core.domain.runs.work.diff import DiffStat
 from core.domain.workflow import OnWorkerLost
 
 
@@ -62,5 +62,6 @@ class RunChanges(TypedDict, total=False):
     job_id: int | None
     on_worker_lost: OnWorkerLost
     queue_reason: QueueReason | None
+    retry_at: datetime | None
     outcome: Outcome | None
     outcome_reasons: tuple[OutcomeReason, ...]

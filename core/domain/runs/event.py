@@ -24,6 +24,7 @@ class EventKind(StrEnum):
     RUN_QUEUED = "run_queued"
     RUN_STARTED = "run_started"
     RUN_REQUEUED = "run_requeued"
+    ATTEMPT_FAILED = "attempt_failed"
     RUN_ENDED = "run_ended"
     WORKSPACE_READY = "workspace_ready"
     AGENT_STARTED = "agent_started"
@@ -42,6 +43,7 @@ class EventKind(StrEnum):
     LEFTOVERS_ENDED = "leftovers_ended"
     WORK_CARRIED = "work_carried"
     WORK_RESTORED = "work_restored"
+    CHECKPOINT_RESTORED = "checkpoint_restored"
     HOST_REFUSED = "host_refused"
     MCP_SERVER_FAILED = "mcp_server_failed"
 
@@ -259,9 +261,16 @@ AgentEvent = (
 
 @dataclass(frozen=True, kw_only=True)
 class EventRecord:
-    """One row of `run_events`.  Ids increase; the id is 0 until the event is stored."""
+    """One row of `run_events`.
+
+    Attributes:
+        id: Ids increase; 0 until the event is stored.
+        may_be_stored: Whether a write of it failed in a way that leaves open if it took effect:
+            its answer was lost, or it was cancelled.
+    """
 
     kind: EventKind
     at: datetime
     data: Mapping[str, Any] = field(default_factory=dict)
     id: int = 0
+    may_be_stored: bool = field(default=False, compare=False)

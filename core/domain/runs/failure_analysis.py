@@ -9,7 +9,7 @@ from typing import Any
 from core.domain.errors import OpsError
 from core.domain.failure_cause import FailureCause
 from core.domain.redact import redact
-from core.domain.runs.run import Run
+from core.domain.runs.run import Run, RunStatus
 
 # In a run's metadata: {"cause": "unknown_model", "subject": "sonet-5", "evidence": {…}}.
 FAILURE_KEY = "failure"
@@ -36,7 +36,7 @@ class FailureAnalysis:
     def of_run(cls, run: Run) -> FailureAnalysis | None:
         """Read a run's metadata; `None` if it has not failed, or for no known cause."""
         stored = run.metadata.get(FAILURE_KEY)
-        if run.is_live or run.stop_reason is None or not isinstance(stored, Mapping):
+        if run.status is not RunStatus.FAILED or not isinstance(stored, Mapping):
             return None
         try:
             cause = FailureCause(str(stored.get("cause")))

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from core.domain.errors import BadRequest, OutOfBounds
 from core.domain.runs.run import Run
+from core.domain.sessions.names import clean_session_name
 from core.domain.workflow import MAX_BUDGET_USD, MAX_TIMEOUT, MAX_TURNS_LIMIT
 
 # How often a run can post its progress.
@@ -16,8 +17,8 @@ MIN_PROGRESS = timedelta(minutes=1)
 MAX_PROGRESS = timedelta(hours=24)
 # Slack clips messages at 40,000 characters; a longer task belongs in a file of the repository.
 MAX_TASK_CHARS = 40_000
-MAX_SESSION_NAME_CHARS = 80
 PRIORITY_RANGE = range(-100, 101)
+MAX_MODEL_CHARS = 100
 
 
 class EmptyTask(BadRequest):
@@ -60,6 +61,7 @@ class StartRequest:
         request_key: The request's id at its origin; a repeated request starts no second run.
         place: Where the run is shown; `None` for nowhere.
         session_id: The session to work in, which exists; it wins over `session_name`.
+        new_session: Whether the name moves to a new session, away from an open one that has it.
         requested_for: For whom a program asks, in its own words; kept with the run as it is.
         priority: Higher starts earlier; 0 is normal.
         progress_every: How often its progress is posted in its thread; `None` for never, or as
@@ -78,6 +80,7 @@ class StartRequest:
     timeout: timedelta | None = None
     session_name: str | None = None
     session_id: UUID | None = None
+    new_session: bool = False
     requested_for: str | None = None
     priority: int = 0
     progress_every: timedelta | None = None
@@ -93,14 +96,9 @@ class StartRequest:
         if len(self.task) > MAX_TASK_CHARS:
             raise TaskTooLong(len(self.task))
         check_limits(self.max_turns, self.budget_usd, self.timeout)
-        if self.session_name is not None and not (
-            0 < len(self.session_name) <= MAX_SESSION_NAME_CHARS
-        ):
-            raise OutOfBounds(
-                "session_name",
-                f"of {len(self.session_name)} characters",
-                user_message=f"A session name has 1 to {MAX_SESSION_NAME_CHARS} characters.",
-            )
+        check_model(self.model)
+        if self.session_name is not None:
+            clean_session_name(self.session_name)
         if self.priority not in PRIORITY_RANGE:
             raise OutOfBounds(
                 "priority",
@@ -145,6 +143,22 @@ def check_limits(
         )
 
 
+def check_model(model: str | None) -> None:
+    """Check the name of a model.
+
+    Raises:
+        BadRequest: If no model can have this name.
+    """
+    if model is None:
+        return
+    if not 0 < len(model) <= MAX_MODEL_CHARS or any(mark.isspace() for mark in model):
+        raise OutOfBounds(
+            "model",
+            model[:MAX_MODEL_CHARS],
+            user_message=f"The name of a model has 1 to {MAX_MODEL_CHARS} characters and no space.",
+        )
+
+
 @dataclass(frozen=True, kw_only=True)
 class ContinueRequest:
     """A request to continue the session of an ended run with a new run.
@@ -155,6 +169,10 @@ class ContinueRequest:
         additional_turns: Turns in addition to those that the continued run had left of its limit;
             `None` for those alone, or for the definition's limit if none are left.
         message: The message to the agent; `None` asks it to go on where it stopped.
+        budget_usd: The cost limit of the new run; `None` is that of the continued one.
+        model: The model of the new run; `None` is that of the continued one.
+        recovers: Whether a conversation that cannot be restored is replaced by a new one, which
+            begins with a summary of it.
         workflow: The workflow that the session is expected to be of, if the request names one.
         is_click: Whether a button of that run was pressed, which people do twice by mistake: if
             the run was continued before, nothing new is started.  Otherwise the session goes on
@@ -165,8 +183,22 @@ class ContinueRequest:
     request_key: str
     additional_turns: int | None = None
     message: str | None = None
+    budget_usd: Decimal | None = None
+    model: str | None = None
+    recovers: bool = False
     workflow: str | None = None
     is_click: bool = False
+
+    def check(self) -> None:
+        """Check the request.
+
+        Raises:
+            BadRequest: If a value is out of bounds.
+        """
+        check_limits(self.additional_turns, self.budget_usd, None)
+        if self.message is not None and len(self.message) > MAX_TASK_CHARS:
+            raise TaskTooLong(len(self.message))
+        check_model(self.model)
 
 
 @dataclass(frozen=True, kw_only=True)

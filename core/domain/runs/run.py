@@ -13,8 +13,8 @@ from typing import Any
 from uuid import UUID
 
 from core.domain.fleet.workers import QueueReason
-from core.domain.runs.diff import DiffStat
 from core.domain.runs.outcome import Outcome, OutcomeReason
+from core.domain.runs.work.diff import DiffStat
 from core.domain.workflow import OnWorkerLost
 
 RUN_ID_PREFIX = "run_"
@@ -47,7 +47,8 @@ class RunStatus(StrEnum):
 TRANSITIONS: Mapping[RunStatus, frozenset[RunStatus]] = MappingProxyType(
     {
         RunStatus.PENDING: frozenset({RunStatus.RUNNING, RunStatus.FAILED, RunStatus.KILLED}),
-        # Back to pending is a requeue: the worker was lost, or handed the run over to stop.
+        # Back to pending is a requeue: the worker was lost, or handed the run over to stop, or the
+        # attempt failed and is followed by another one.
         RunStatus.RUNNING: frozenset(
             {RunStatus.PENDING, RunStatus.COMPLETED, RunStatus.FAILED, RunStatus.KILLED}
         ),
@@ -110,7 +111,7 @@ SETUP_FAILURES = frozenset({StopReason.WORKSPACE_ERROR, StopReason.SETUP_ERROR})
 
 
 class WaitingOn(StrEnum):
-    """What a running run is waiting for."""
+    """What a run is waiting for: for a usage limit it is pending, for anything else running."""
 
     APPROVAL = "approval"
     QUESTION = "question"
@@ -177,12 +178,16 @@ class Run:
         turns: The model's answers to the main agent, over all attempts; `max_turns` limits these.
         tool_calls: Of the main agent and its subagents, over all attempts.
         cost_usd: Cost of the run in US dollars, over all its attempts; `None` while it is unknown.
+        restarted_from_checkpoint_id: The checkpoint to which a restart put it back; the row may be
+            deleted by now.  `None` for any other run, and for a restart from the start.
         thread_key: `run_id` of the run whose card heads the Slack thread; all runs of a session
             share it.
         request_key: The id of the request at its origin.  It is unique, so that a request which is
             delivered twice starts one run.
         job_id: The job for the present attempt; `None` while the run waits for admission.
         queue_reason: The cap that holds the run, while one does.
+        retry_at: While a run waits for its next attempt after one that failed: when that may be
+            admitted.
         outcome: What the evidence says about a completed run; `None` for any other.
         outcome_reasons: Why a completed run needs a look; empty if its outcome is clean.
     """
@@ -228,6 +233,7 @@ class Run:
     tool_calls: int = 0
     tools_used: tuple[str, ...] = ()
     parent_run_id: UUID | None = None
+    restarted_from_checkpoint_id: UUID | None = None
     attempt: int = 1
     priority: int = 0
     kill_requested_at: datetime | None = None
@@ -242,6 +248,7 @@ class Run:
     job_id: int | None = None
     on_worker_lost: OnWorkerLost = OnWorkerLost.RESUME
     queue_reason: QueueReason | None = None
+    retry_at: datetime | None = None
     outcome: Outcome | None = None
     outcome_reasons: tuple[OutcomeReason, ...] = ()
 

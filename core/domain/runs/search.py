@@ -9,6 +9,10 @@ from uuid import UUID
 from core.domain.runs.outcome import Outcome
 from core.domain.runs.run import RunStatus, StopReason
 
+# Texts are read one by one: no index serves them, which each change of a run would have to keep.
+TEXT_WINDOW = 10_000
+MAX_SEARCH_CHARS = 200
+
 
 @dataclass(frozen=True, kw_only=True)
 class RunSearch:
@@ -16,6 +20,10 @@ class RunSearch:
 
     Attributes:
         is_mine: Only runs of the person who asks.
+        owner: Only runs of people with this name or Slack id; capitals do not matter.
+        text: Only runs whose task has these words as they stand here, in any capitals, or whose id
+            begins with them.  Each page looks through the next `text_window` runs that the other
+            conditions leave.
         since: Only runs that were requested at this time or later.
         until: Only runs that were requested before this time.
     """
@@ -24,6 +32,9 @@ class RunSearch:
     workflow: str | None = None
     session_id: UUID | None = None
     is_mine: bool = False
+    owner: str | None = None
+    text: str | None = None
+    text_window: int = TEXT_WINDOW
     repository: str | None = None
     branch: str | None = None
     stop_reason: StopReason | None = None

@@ -18,7 +18,9 @@ class Session:
 
     Attributes:
         agent_name: The workflow with which it was started.
+        name: How people call it; among the open sessions of an owner only one has it.
         workspace_node: The node on whose disk the last run left the workspace.
+        closed_at: When it was closed, which frees its name; `None` while it is open.
     """
 
     id: UUID
@@ -30,6 +32,12 @@ class Session:
     git_branch: str | None = None
     workspace_id: str | None = None
     workspace_node: str | None = None
+    closed_at: datetime | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it holds its name."""
+        return self.closed_at is None
 
 
 class MessageType(StrEnum):
@@ -66,16 +74,32 @@ class Message:
 
 
 class SessionNotFound(NotFound, LookupError):
-    """No session has this id."""
+    """No session has this id, this beginning of an id, or this name."""
 
     code = "session_not_found"
 
-    def __init__(self, session_id: UUID) -> None:
+    def __init__(self, target: UUID | str) -> None:
         super().__init__(
-            f"no session {session_id}",
+            f"no session {target}",
             user_message="I can't find that session.",
         )
-        self.session_id = session_id
+        self.target = target
+
+
+class AmbiguousSession(NotFound):
+    """Several sessions have this name, or ids that begin with this text."""
+
+    code = "ambiguous_session"
+
+    def __init__(self, target: str, matches: tuple[UUID, ...]) -> None:
+        listed = ", ".join(f"`{str(match)[:13]}`" for match in matches[:5])
+        super().__init__(
+            f"{len(matches)} sessions match {target}",
+            user_message=f"Several sessions are called `{target[:40]}`: {listed}. Name one by the "
+            "beginning of its id.",
+        )
+        self.target = target
+        self.matches = matches
 
 
 class MessageNotFound(NotFound):

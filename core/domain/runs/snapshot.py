@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 
 from core.domain.actor import User
-from core.domain.alerts.progress import ProgressPost
+from core.domain.alerts.posts.progress import ProgressPost
 from core.domain.fleet.workers import Hold
 from core.domain.kills.termination import Termination
-from core.domain.runs.awaited import Awaited
+from core.domain.runs.activity.awaited import Awaited
+from core.domain.runs.checkpoint import Checkpoint
 from core.domain.runs.event import EventRecord
 from core.domain.runs.run import CostSource, Run
 from core.domain.runs.step import Step
+from core.domain.sessions.ledger import LedgerSum
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,15 +23,22 @@ class SessionTotal:
 
     Attributes:
         legs: The number of runs.
-        cost_usd: The sum of the known costs in US dollars; `None` if no cost is known.
-        unknown_legs: The number of runs that have begun and ended, and whose cost is unknown.
+        spent: What their agent processes cost together.
     """
 
     legs: int
     turns: int
-    cost_usd: Decimal | None
-    cost_source: CostSource | None
-    unknown_legs: int = 0
+    spent: LedgerSum = field(default_factory=LedgerSum)
+
+    @property
+    def cost_usd(self) -> Decimal | None:
+        """What is known of the cost, in US dollars; `None` if nothing is."""
+        return self.spent.known_usd
+
+    @property
+    def cost_source(self) -> CostSource | None:
+        """The source of what is known: reported only if all of it is."""
+        return self.spent.known_source
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +47,14 @@ class CardPlace:
 
     channel_id: str
     message_ts: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunLink:
+    """Another run, with the place of its thread in Slack if it has one."""
+
+    run_id: str
+    card: CardPlace | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,15 +69,20 @@ class RunSnapshot:
         has_available_worker: Whether any worker accepts jobs; only read while the run is pending.
         leg: Its number among the runs of its session, from 1; in lists among those that work on
             the same task.
-        about: The task that it works on, if its own `task_input` only continues that; only read
-            for lists.
+        about: The task that it works on, if its own `task_input` only continues that; its first
+            words in lists.
+        spent: What its agent processes cost, one by one added up; only read for a single run.
         card: Where its thread is in Slack; `None` if it has none there, or if it was not read.
         kill_machine: The machine of an unconfirmed kill, where a person can look for processes
             that survived it.
         notices: Events that a person should know of (retries, usage limits, requeues), oldest
             first.
+        restarted_from: The run to which the point belongs from which it was restarted; `None` for
+            any other run.
+        restarts: The runs that restarted it, oldest first; only read for threads and single runs.
         progress: Its progress as it was last posted; `None` if it posts none, or if it was not
             read.
+        checkpoints: The checkpoints that it took, oldest first; only read for a single run.
     """
 
     run: Run
@@ -74,10 +96,14 @@ class RunSnapshot:
     has_available_worker: bool = True
     leg: int = 1
     about: str | None = None
+    spent: LedgerSum | None = None
     card: CardPlace | None = None
     kill_machine: str | None = None
     notices: tuple[EventRecord, ...] = ()
+    restarted_from: RunLink | None = None
+    restarts: tuple[RunLink, ...] = ()
     progress: ProgressPost | None = None
+    checkpoints: tuple[Checkpoint, ...] = ()
 
     @property
     def awaited(self) -> Awaited | None:

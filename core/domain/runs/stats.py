@@ -83,8 +83,10 @@ class Spend:
     """The cost of runs, by its source.
 
     Attributes:
-        reported_usd: The sum of costs that the agent program reported, for `reported_runs` runs.
-        estimated_usd: The sum of estimates from a price table, for `estimated_runs` runs.
+        reported_usd: The sum of costs that the agent program reported.
+        reported_runs: Runs whose known cost was all reported.
+        estimated_usd: The sum of estimates from a price table.
+        estimated_runs: Runs of whose cost a part was estimated, or all of it.
         unknown_runs: The number of runs that started and whose cost is unknown (which is not 0).
     """
 
@@ -93,6 +95,15 @@ class Spend:
     estimated_usd: Decimal = Decimal(0)
     estimated_runs: int = 0
     unknown_runs: int = 0
+
+    def __add__(self, other: Spend) -> Spend:
+        return Spend(
+            reported_usd=self.reported_usd + other.reported_usd,
+            reported_runs=self.reported_runs + other.reported_runs,
+            estimated_usd=self.estimated_usd + other.estimated_usd,
+            estimated_runs=self.estimated_runs + other.estimated_runs,
+            unknown_runs=self.unknown_runs + other.unknown_runs,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

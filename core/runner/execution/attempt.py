@@ -1,13 +1,14 @@
 """An attempt at a run, in the process that executes it.
 
 The steps of an execution (`executor.py`) return values.  The state that concurrent tasks share is
-in three small objects, `StopControl`, `Opened` and `CarryState`, and in `progress.py`.
+in small objects (`StopControl`, `Opened`, `CarryState`, `CheckpointState`) and in `progress.py`.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
@@ -19,6 +20,7 @@ from core.domain.errors import OpsError
 from core.domain.kills.termination import Proof, Termination
 from core.domain.runs.run import Run, StopReason
 from core.domain.workflow import DEFAULT_TIMEOUT, WorkflowDefinition
+from core.runner.checkpoints.state import CheckpointState
 from core.runner.execution.progress import Progress
 from core.workspace.watch import GitWatch
 from core.workspace.workspaces import Workspace
@@ -110,11 +112,14 @@ class Opened:
 
     Attributes:
         git: The commands that prepare its workspace.
+        held: What is released when the attempt and the keeping of its work have ended: the lock
+            that keeps its workspace from being removed.
     """
 
     prepared: Prepared | None = None
     agent: AgentSession | None = None
     git: GitWatch = field(default_factory=GitWatch)
+    held: AsyncExitStack = field(default_factory=AsyncExitStack)
 
     @property
     def workspace(self) -> Workspace | None:
@@ -137,6 +142,7 @@ class Attempt:
     stop: StopControl = field(default_factory=StopControl)
     opened: Opened = field(default_factory=Opened)
     carry_state: CarryState = field(default_factory=CarryState)
+    checkpoint_state: CheckpointState = field(default_factory=CheckpointState)
     has_changes: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property

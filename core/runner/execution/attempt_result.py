@@ -7,8 +7,8 @@ from datetime import datetime
 from typing import Any
 from uuid import uuid4
 
-from core.agent.attempt_result import AttemptResult, determine_attempt_result
 from core.agent.protocol import AgentFailed
+from core.agent.results.attempt_result import AttemptResult, determine_attempt_result
 from core.domain.errors import OpsError
 from core.domain.failure_cause import FailureCause
 from core.domain.runs.failure_analysis import FAILURE_KEY, FailureAnalysis

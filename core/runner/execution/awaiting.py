@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from core.domain.redact import redact
-from core.domain.runs.awaited import Awaited, AwaitedKind
+from core.domain.runs.activity.awaited import Awaited, AwaitedKind
+from core.domain.runs.activity.life import Signs
 from core.domain.runs.event import (
     AgentEvent,
     AgentResult,
@@ -15,7 +16,6 @@ from core.domain.runs.event import (
     ToolFinished,
     ToolStarted,
 )
-from core.domain.runs.life import Signs
 
 _NAME_CHARS = 160
 # More than a model calls at a time; a program that floods its output must not fill the memory.

@@ -10,7 +10,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from core.domain.errors import Unavailable
 from core.domain.runs.run import Run, StopReason
 from core.domain.steps.fold import end_steps
-from core.runner.execution.recount import recount
+from core.runner.execution.usage.entries import recount_entry
+from core.runner.execution.usage.recount import recount
 from core.runner.log_fields import log_fields
 from core.store import steps
 from core.store.database.engine import translate_errors
@@ -32,7 +33,9 @@ async def recount_if_possible(session: AsyncSession, run: Run, *, now: datetime)
     try:
         with translate_errors():
             async with session.begin_nested():
-                return await recount(session, run, now=now)
+                recounted = await recount(session, run, now=now)
+                await recount_entry(session, recounted, now=now)
+                return recounted
     except Unavailable:
         raise
     except Exception:

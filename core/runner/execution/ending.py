@@ -24,7 +24,7 @@ from core.domain.kills.termination import (
     Termination,
 )
 from core.runner.execution.attempt import Attempt, Cause, Stopped
-from core.runner.execution.ledger import Ledger
+from core.runner.execution.ledgers.ledger import Ledger
 from core.runner.log_fields import log_fields
 from core.runner.resilience import retry_while_unavailable
 from core.workspace.workspaces import Workspaces

@@ -13,16 +13,20 @@ from core.domain.errors import Conflict, OpsError, Unavailable, unforeseen
 from core.domain.runs.errors import IllegalTransition, StaleAttempt
 from core.domain.runs.failure_analysis import FailureAnalysis
 from core.domain.runs.run import Run, RunStatus, StopReason
+from core.domain.runs.work.checkpoint_policy import DEFAULT_POLICY, CheckpointPolicy
 from core.queue.jobs import Job
+from core.runner.checkpoints.checkpoint_ledger import CheckpointLedger
+from core.runner.checkpoints.checkpointer import Checkpointer
 from core.runner.execution.attempt import Attempt, Cause, Failure, Stopped
 from core.runner.execution.attempt_result import unexpected_error
 from core.runner.execution.ending import AttemptEnding
-from core.runner.execution.ledger import Ledger
+from core.runner.execution.ledgers.ledger import Ledger
 from core.runner.execution.life_watch import USUAL_LOOKS, LifeWatch, LookTimes
-from core.runner.execution.prior_usage import PriorUsage
 from core.runner.execution.progress import Progress
+from core.runner.execution.restarts.definition import definition_of
 from core.runner.execution.settlement import Settlement
-from core.runner.execution.work import AgentEnvironment, AgentWork
+from core.runner.execution.usage.prior_usage import PriorUsage
+from core.runner.execution.work import AgentEnvironment, AgentWork, Room
 from core.runner.keeping.afterwards import Afterwards
 from core.runner.keeping.carry import Carrier
 from core.runner.keeping.keeper import WorkKeeper
@@ -56,6 +60,8 @@ class Executor:
         lease: Knows the attempts that this worker executes; the heartbeat renews it.
         agents: The settings that every agent is started with.
         looks: When the programs of a silent agent are looked at.
+        checkpoints: When checkpoints are taken, and which are kept.
+        room: Makes room on the disk for a run that begins.
     """
 
     ledger: Ledger
@@ -66,6 +72,8 @@ class Executor:
     lease: Lease
     agents: AgentEnvironment
     looks: LookTimes = USUAL_LOOKS
+    checkpoints: CheckpointPolicy = DEFAULT_POLICY
+    room: Room | None = None
 
     async def __call__(self, job: Job) -> None:
         """Execute the attempt that the job names, if it is still pending.
@@ -77,18 +85,32 @@ class Executor:
         if attempt is None:
             return
         with self.lease.holding(attempt):
-            await self._execute(attempt)
+            async with attempt.opened.held:
+                await self._execute(attempt)
 
     async def _execute(self, attempt: Attempt) -> None:
         run_id = attempt.run.run_id
         carrier = Carrier(self.ledger, self.workspaces)
-        agent_work = AgentWork(self.ledger, self.workspaces, self.transcripts, carrier, self.agents)
+        checkpointer = Checkpointer(
+            CheckpointLedger(self.ledger.context), self.workspaces, self.checkpoints
+        )
+        agent_work = AgentWork(
+            self.ledger,
+            self.workspaces,
+            self.transcripts,
+            carrier,
+            checkpointer,
+            self.agents,
+            self.room,
+        )
         settlement = Settlement(
             self.ledger,
             WorkKeeper(self.workspaces),
             carrier,
+            checkpointer,
             self.kills.cleaner,
             self.agents.home,
+            self.agents.retry,
         )
         work: WorkTask = asyncio.create_task(agent_work.run(attempt), name=f"work {run_id}")
         writer = asyncio.create_task(self._write(attempt, work), name=f"write {run_id}")
@@ -115,6 +137,7 @@ class Executor:
                 # A shutdown that came meanwhile does not wait for it.
                 is_stopping = task is not None and task.cancelling() > 0
                 await (afterwards.leave() if is_stopping else afterwards.complete())
+            attempt.checkpoint_state.stop()
 
     async def _begin(self, job: Job) -> Attempt | None:
         run = await retry_while_unavailable(
@@ -128,7 +151,7 @@ class Executor:
         try:
             return Attempt(
                 run=run,
-                definition=self.catalog.get(run.workflow_name),
+                definition=await definition_of(self.ledger.context, self.catalog, run),
                 progress=Progress(model=run.ai_model, prior_usage=PriorUsage.of_run(run)),
             )
         except OpsError as error:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from core.domain.runs.changes import RunChanges
-from core.domain.runs.diff import DiffStat
 from core.domain.runs.outcome import READ_ONLY_KEY, TESTS_KEY, outcome_of, outcome_reasons
 from core.domain.runs.run import Run
 from core.domain.runs.step import Step
+from core.domain.runs.work.diff import DiffStat
 from core.domain.steps.fold import count_left
 from core.domain.test_output.counts import TestCounts
 from core.runner.execution.attempt import Attempt

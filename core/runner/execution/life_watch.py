@@ -13,8 +13,8 @@ from datetime import datetime, timedelta
 
 from core.agent.process.process_tree import ProcessTree
 from core.agent.process.programs import look_at_commands, look_at_tools
-from core.domain.runs.awaited import Awaited, AwaitedKind
-from core.domain.runs.life import Look, is_output_known, signs_between
+from core.domain.runs.activity.awaited import Awaited, AwaitedKind
+from core.domain.runs.activity.life import Look, is_output_known, signs_between
 from core.runner.execution.attempt import Attempt
 from core.runner.log_fields import log_fields
 from core.services.context import Clock

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
 from core.domain.redact import redact
-from core.domain.runs.awaited import AWAITED_KEY
+from core.domain.runs.activity.awaited import AWAITED_KEY
+from core.domain.runs.activity.refused_hosts import REFUSED_HOSTS_KEY, RefusedHosts
 from core.domain.runs.changes import RunChanges
 from core.domain.runs.event import (
     AgentEvent,
     AgentResult,
     AgentStarted,
     AgentText,
+    ApiRetry,
     EventKind,
     EventRecord,
     HostRefused,
@@ -26,7 +29,6 @@ from core.domain.runs.event import (
 )
 from core.domain.runs.event_rows import record_of
 from core.domain.runs.outcome import TESTS_KEY
-from core.domain.runs.refused_hosts import REFUSED_HOSTS_KEY, RefusedHosts
 from core.domain.runs.run import CostSource, StopReason, Usage
 from core.domain.runs.step import MAX_TOOLS, Step
 from core.domain.steps.fold import end_steps, fold_steps
@@ -39,8 +41,8 @@ from core.runner.execution.answers import (
     turns_of_answers,
 )
 from core.runner.execution.awaiting import Awaiting
-from core.runner.execution.prior_usage import PriorUsage
-from core.runner.execution.step_costs import StepCosts
+from core.runner.execution.usage.prior_usage import PriorUsage
+from core.runner.execution.usage.step_costs import StepCosts
 
 _ACTIVITY_CHARS = 200
 # The report of an attempt is chosen among the last few texts only.
@@ -56,6 +58,7 @@ class Progress:
     Attributes:
         prior_usage: The usage of earlier attempts; all totals include it.
         result: The last result that the agent program reported, if any.
+        api_retries: How often the program repeated a call to the model's API.
         texts: The main agent's last texts, oldest first, one for each answer.
         plan: The agent's newest task list; the session's next run starts with it.
         stored_steps: The steps as they were written last; `None` before the first time.
@@ -83,6 +86,7 @@ class Progress:
         self.has_new_signs = False
         self.model = model
         self.rate_limit: RateLimit | None = None
+        self.api_retries = 0
         self._tests = dict(prior_usage.tests)
         self._usage: dict[str, TurnUsage] = {}
         self._calls: set[str] = set()
@@ -121,6 +125,9 @@ class Progress:
                 self.result = event
             case RateLimit():
                 self.rate_limit = event
+            case ApiRetry():
+                self.api_retries += 1
+                self._set_activity(at, None)
             case HostRefused():
                 self._attempt_refusals = self._attempt_refusals.updated(event)
             case _:
@@ -182,8 +189,12 @@ class Progress:
         return records
 
     def restore_records(self, records: list[EventRecord]) -> None:
-        """Put back records that could not be written; the next `drain` returns them first."""
-        self._records = records + self._records
+        """Put back records whose write failed; the next `drain` returns them first.
+
+        They may be stored all the same, if only the answer to the commit is missing.
+        """
+        unsure = [replace(record, may_be_stored=True) for record in records]
+        self._records = unsure + self._records
         self.is_dirty = True
 
     @property
@@ -192,13 +203,24 @@ class Progress:
 
         Zero if it is unknown for any part; see `Run.has_known_tokens`.
         """
-        own = self._attempt_usage
+        own = self.attempt_usage
         if own is None or not self.prior_usage.has_known_tokens:
             return Usage()
         return self.prior_usage.usage + own
 
     @property
-    def _attempt_usage(self) -> Usage | None:
+    def has_answers(self) -> bool:
+        """Whether this attempt has received an answer of the model."""
+        return bool(self._usage)
+
+    @property
+    def attempt_turns(self) -> int:
+        """The turns of this attempt alone."""
+        return turns_of_answers(self._usage.values())
+
+    @property
+    def attempt_usage(self) -> Usage | None:
+        """The tokens of this attempt alone; `None` if those of an answer are unknown."""
         if self.result is not None and self.result.usage is not None:
             return self.result.usage
         return sum_of_answers(self._usage.values())
@@ -208,9 +230,11 @@ class Progress:
         has_answer = bool(self._usage) or (
             self.result is not None and self.result.usage is not None
         )
-        return self.prior_usage.total_cost(self._attempt_cost(), has_answer=has_answer)
+        return self.prior_usage.total_cost(self.attempt_cost, has_answer=has_answer)
 
-    def _attempt_cost(self) -> Cost:
+    @property
+    def attempt_cost(self) -> Cost:
+        """The cost of this attempt alone and its source; both `None` while unknown."""
         if self.result is not None and self.result.cost_usd is not None:
             return self.result.cost_usd, CostSource.REPORTED
         return estimated_cost(self._usage.values(), model=self.model)
@@ -221,7 +245,7 @@ class Progress:
 
         That is what the agent program's own limit counts, however many tools an answer calls.
         """
-        return self.prior_usage.turns + turns_of_answers(self._usage.values())
+        return self.prior_usage.turns + self.attempt_turns
 
     @property
     def refused_hosts(self) -> RefusedHosts:

@@ -11,13 +11,17 @@ from pathlib import Path
 
 from core.agent.process.ladder import end_tree
 from core.domain.errors import Unavailable
+from core.domain.failures.failed_attempt import FailedAttempt
+from core.domain.failures.retry_policy import RetryPolicy
 from core.domain.kills.termination import Phase
 from core.domain.runs.errors import IllegalTransition, StaleAttempt
 from core.domain.runs.run import Run, StopReason
+from core.domain.workflow import NO_OVERRIDES
+from core.runner.checkpoints.checkpointer import Checkpointer
 from core.runner.execution.attempt import Attempt, Cause, Failure, Stopped
 from core.runner.execution.attempt_result import attempt_result_of, unrecorded_outcome
 from core.runner.execution.ending import AttemptEnding
-from core.runner.execution.ledger import Ledger
+from core.runner.execution.ledgers.ledger import Ledger
 from core.runner.execution.work import state_dir_of
 from core.runner.keeping.afterwards import Afterwards
 from core.runner.keeping.carry import Carrier
@@ -25,6 +29,7 @@ from core.runner.keeping.keeper import KeptWork, WorkKeeper
 from core.runner.log_fields import log_fields
 from core.runner.recovery.clean_up import Cleaner
 from core.runner.resilience import UNLIMITED_PATIENCE, retry_while_unavailable
+from core.runner.retrying.retrying import Retrying, refused
 
 log = logging.getLogger(__name__)
 
@@ -39,13 +44,16 @@ class Settlement:
 
     Attributes:
         home: The worker's home, which contains the agents' own homes.
+        retry: Which failures are tried again, where the workflow says nothing.
     """
 
     ledger: Ledger
     keeper: WorkKeeper
     carrier: Carrier
+    checkpointer: Checkpointer
     cleaner: Cleaner
     home: Path
+    retry: RetryPolicy = NO_OVERRIDES
 
     async def settle(
         self, attempt: Attempt, failure: Failure | None, stopped: Stopped | None
@@ -66,11 +74,18 @@ class Settlement:
         try:
             if attempt.cause is Cause.HANDOVER and await self._hand_over(attempt, stopped):
                 return None
-            afterwards = Afterwards(self.ledger, self.keeper, self.carrier, self.cleaner, attempt)
+            failed = await self._judge(attempt, failure)
+            if failed is not None and failed.decision.is_tried_again:
+                if await self._retrying.begin_wait(attempt, failed):
+                    return None
+                failed = refused(failed)
+            afterwards = Afterwards(
+                self.ledger, self.keeper, self.carrier, self.checkpointer, self.cleaner, attempt
+            )
             patience = _KILL_PATIENCE if attempt.cause is Cause.KILL else _PATIENCE
             kept = await afterwards.begin(patience)
             attempt.carry_state.is_end_written = True
-            await self._finish(attempt, failure, kept)
+            await self._finish(attempt, failure, kept, failed)
             await self._finish_late_kill(attempt.run)
         except (StaleAttempt, IllegalTransition) as error:
             log.warning(
@@ -115,8 +130,29 @@ class Settlement:
             )
         return False
 
+    @property
+    def _retrying(self) -> Retrying:
+        return Retrying(self.ledger, self.keeper, self.carrier, self.retry)
+
+    async def _judge(self, attempt: Attempt, failure: Failure | None) -> FailedAttempt | None:
+        try:
+            end = attempt_result_of(attempt, failure)
+        except Exception:
+            # The end says so too.
+            log.exception(
+                "%s: its failure could not be read",
+                attempt.run.run_id,
+                extra=log_fields("failure.read_failed", attempt.run),
+            )
+            return None
+        return await self._retrying.judge(attempt, end)
+
     async def _finish(
-        self, attempt: Attempt, failure: Failure | None, kept: KeptWork | None
+        self,
+        attempt: Attempt,
+        failure: Failure | None,
+        kept: KeptWork | None,
+        failed: FailedAttempt | None,
     ) -> None:
         is_killed = attempt.cause is Cause.KILL
         stop_reason = StopReason.KILLED if is_killed else StopReason.NO_RESULT
@@ -124,7 +160,8 @@ class Settlement:
             end = attempt_result_of(attempt, failure)
             stop_reason = end.stop_reason
             await retry_while_unavailable(
-                lambda: self.ledger.finish(attempt, end, kept), patience=UNLIMITED_PATIENCE
+                lambda: self.ledger.finish(attempt, end, kept, failed),
+                patience=UNLIMITED_PATIENCE,
             )
         except (StaleAttempt, IllegalTransition, Unavailable):
             raise

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Protocol
 
 from core.agent.critical import DEFAULT_RULES, CriticalRules
 from core.agent.egress.control import NetworkAccess
@@ -16,21 +17,31 @@ from core.agent.process.isolation_probe import (
     IsolationUnavailable,
 )
 from core.agent.process.ladder import end_tree
-from core.agent.protocol import AgentFailed, AgentSession, Launch
+from core.agent.protocol import (
+    AgentFailed,
+    AgentSession,
+    Launch,
+    TranscriptDamaged,
+    TranscriptMissing,
+)
 from core.agent.session import open_agent
 from core.domain.errors import OpsError, unforeseen
+from core.domain.failures.retry_policy import RetryPolicy
 from core.domain.isolation import IsolationMode
-from core.domain.repositories import RepositoryNotAllowed
-from core.domain.runs.awaited import AwaitedKind
+from core.domain.reach.repositories import RepositoryNotAllowed
+from core.domain.runs.activity.awaited import AwaitedKind
 from core.domain.runs.event import EventKind, ToolFinished, TurnUsage
 from core.domain.runs.run import Run, StopReason
-from core.domain.workflow import WorkflowDefinition
+from core.domain.workflow import NO_OVERRIDES, WorkflowDefinition
+from core.runner.checkpoints.checkpointer import Checkpointer
 from core.runner.execution.attempt import Attempt, Failure, Prepared
 from core.runner.execution.attempt_result import failure_of_os, unexpected_error
 from core.runner.execution.history import SessionHistory, prompt_of
-from core.runner.execution.ledger import Ledger
-from core.runner.execution.prior_usage import budget_left, turns_left
-from core.runner.execution.workspace import ensure_workspace
+from core.runner.execution.ledgers.ledger import Ledger
+from core.runner.execution.restarts.conversation import fork_conversation
+from core.runner.execution.restarts.files import put_files_back
+from core.runner.execution.usage.prior_usage import budget_left, turns_left
+from core.runner.execution.workspace import ensure_workspace, workspace_id_of
 from core.runner.keeping.carry import Carrier
 from core.runner.keeping.earlier_work import wait_for_earlier_work
 from core.runner.log_fields import log_fields
@@ -57,6 +68,7 @@ class AgentEnvironment:
         isolation: Whether and how agents are isolated.
         network: What agents may reach, unless their workflow may reach less.
         shares_proxy_password: Whether agents get the password of the worker's proxy.
+        retry: Which failures are tried again, where their workflow says nothing; by default none.
     """
 
     home: Path
@@ -67,18 +79,33 @@ class AgentEnvironment:
     isolation: FoundIsolation = NOT_ISOLATED
     network: NetworkAccess = field(default_factory=NetworkAccess)
     shares_proxy_password: bool = False
+    retry: RetryPolicy = NO_OVERRIDES
     secrets: tuple[str, ...] = field(default=(), repr=False)
+
+
+class Room(Protocol):
+    """The room on the worker's disk; see `Caretaker`."""
+
+    async def require_room(self, *, is_new: bool) -> None:
+        """Make sure that a run can begin; raise `NoDiskRoom` if it cannot."""
+        ...
 
 
 @dataclass(frozen=True)
 class AgentWork:
-    """Does the work of one worker's attempts."""
+    """Does the work of one worker's attempts.
+
+    Attributes:
+        room: Makes room on the disk; `None` if nobody cares for it.
+    """
 
     ledger: Ledger
     workspaces: Workspaces
     transcripts: Transcripts
     carrier: Carrier
+    checkpointer: Checkpointer
     environment: AgentEnvironment
+    room: Room | None = None
 
     async def run(self, attempt: Attempt) -> Failure | None:
         """Prepare the workspace, and run the agent to its end.
@@ -91,8 +118,11 @@ class AgentWork:
             attempt.progress.awaiting.wait_for(
                 AwaitedKind.WORKSPACE, at=self.ledger.context.clock()
             )
+            await retry_while_unavailable(lambda: fork_conversation(self.ledger, attempt.run))
             history = await retry_while_unavailable(lambda: self.ledger.history(attempt.run))
             attempt.progress.begin_with(history.plan, history.steps)
+            attempt.checkpoint_state.begin_with(history.steps)
+            _require_conversation(history)
             prepared = await self._prepare(attempt, history)
             if attempt.cause is None:
                 await self._converse(attempt, prepared, history)
@@ -128,8 +158,21 @@ class AgentWork:
             )
             attempt.progress.has_new_signs = True
             attempt.has_changes.set()
-        workspace = await ensure_workspace(
+        workspace_id = workspace_id_of(attempt.run)
+        await attempt.opened.held.enter_async_context(self.workspaces.in_use(workspace_id))
+        if self.room is not None:
+            is_new = not self.workspaces.folders.is_taken(workspace_id)
+            await self.room.require_room(is_new=is_new)
+        found = await ensure_workspace(
             attempt, history.branch, ledger=self.ledger, workspaces=self.workspaces
+        )
+        workspace = found.workspace
+        await put_files_back(
+            attempt,
+            workspace,
+            is_older=found.is_older,
+            ledger=self.ledger,
+            workspaces=self.workspaces,
         )
         base_commit, branches = await self.workspaces.start_state(workspace)
         run = await retry_while_unavailable(
@@ -162,7 +205,10 @@ class AgentWork:
                 self._record_agent(attempt, agent), name=f"note agent {run.run_id}"
             )
             try:
-                async with self.carrier.carrying_commits(attempt, prepared):
+                async with (
+                    self.carrier.carrying_commits(attempt, prepared),
+                    self.checkpointer.taking(attempt, prepared, agent),
+                ):
                     await self._take_events(attempt, agent)
                 await recording
             finally:
@@ -185,6 +231,7 @@ class AgentWork:
     async def _take_events(self, attempt: Attempt, agent: AgentSession) -> None:
         async for event in agent.events():
             attempt.progress.add_event(event, at=self.ledger.context.clock())
+            attempt.checkpoint_state.follow(attempt.progress.steps)
             attempt.has_changes.set()
             if isinstance(event, ToolFinished):
                 attempt.carry_state.check_needed.set()
@@ -201,12 +248,15 @@ class AgentWork:
             attempt=run.attempt,
             session_id=run.session_id,
             resume=history.has_transcript,
+            resume_at=history.fork_point,
             prompt=prompt_of(run, history),
             prompt_uuid=attempt.prompt_uuid,
             definition=attempt.definition,
             model=run.ai_model,
             max_turns=turns_left(run, attempt.definition.max_turns),
-            budget_usd=budget_left(run),
+            budget_usd=budget_left(
+                run, attempt.definition.retry.over(environment.retry).budget_usd
+            ),
             cwd=prepared.workspace.path,
             state_dir=state_dir_of(environment.home, run),
             credentials=environment.credentials,
@@ -219,6 +269,21 @@ class AgentWork:
             network=_network_of(attempt.definition, environment.network),
             shares_proxy_password=environment.shares_proxy_password,
         )
+
+
+def _require_conversation(history: SessionHistory) -> None:
+    """Check that the agent can be given all of the conversation.
+
+    It never begins afresh in silence: a person decides whether a recovery leg does.
+
+    Raises:
+        TranscriptMissing: If nothing of it is stored.
+        TranscriptDamaged: If parts of what is stored are missing.
+    """
+    if history.is_missing:
+        raise TranscriptMissing
+    if history.is_damaged:
+        raise TranscriptDamaged
 
 
 def _network_of(definition: WorkflowDefinition, access: NetworkAccess) -> NetworkAccess:

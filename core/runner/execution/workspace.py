@@ -2,55 +2,51 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy.ext.asyncio import AsyncSession
-
-from core.domain.fleet.attempt import node_of
-from core.domain.runs.carried_work import CarriedWork
-from core.domain.runs.event import EventKind, EventRecord
+from core.domain.fleet.attempt import disk_id_of_node, node_of
+from core.domain.runs.event import EventKind
 from core.domain.runs.run import Run
 from core.runner.execution.attempt import Attempt
-from core.runner.execution.ledger import Ledger
+from core.runner.execution.ledgers.ledger import Ledger
+from core.runner.execution.restarts.files import workspace_of_fork
+from core.runner.execution.stored_work import EarlierWork, StoredCheckpoint, find_earlier_work
+from core.runner.log_fields import log_fields
 from core.runner.resilience import retry_while_unavailable
-from core.store import events
-from core.store.runs import run_queries
-from core.store.sessions import carried_work, sessions
+from core.store.sessions import sessions
+from core.workspace.checkpoints.errors import CheckpointGone
 from core.workspace.errors import DamagedRepository
+from core.workspace.work.restore import UnusableBundle
 from core.workspace.workspaces import Workspace, Workspaces
 
+log = logging.getLogger(__name__)
+
+# Of repositories that an event names.
 _MAX_NAMED = 20
 
 
 @dataclass(frozen=True, kw_only=True)
-class EarlierWork:
-    """The earlier work of a session that is not in a workspace here.
+class AttemptWorkspace:
+    """The workspace of an attempt.
 
     Attributes:
-        node: The node whose disk has the workspace; `None` if unknown.
-        work: The newest carried work.
-        is_gone: Whether the workspace should be on this disk but is missing.
-        is_damaged: Whether it is on this disk, but without a usable repository.
-        is_cut_short: Whether the worker died, so that its last work was not carried.
-        has_gaps: Whether some of the work could not be carried.
+        is_older: Whether it was built anew without anything that this run had done: from what an
+            earlier run of the session left, or from the repository.
     """
 
-    node: str | None
-    work: CarriedWork | None
-    is_gone: bool
-    is_damaged: bool
-    is_cut_short: bool
-    has_gaps: bool
+    workspace: Workspace
+    is_older: bool = False
 
 
 async def ensure_workspace(
     attempt: Attempt, branch: str | None, *, ledger: Ledger, workspaces: Workspaces
-) -> Workspace:
+) -> AttemptWorkspace:
     """Find or create the workspace of an attempt.
 
-    A workspace on this disk is used if the session worked here last, otherwise the carried work.
+    A workspace on this disk is used if the session worked here last, otherwise what is stored: a
+    checkpoint if the last attempt was cut short after it, or the carried work.
 
     Args:
         attempt: The attempt; its events record what was restored and what is missing.
@@ -66,7 +62,7 @@ async def ensure_workspace(
     # The settings may have changed since the run was requested, or those of the bot may differ.
     workspaces.require_allowed(run.git_repo)
     watch = attempt.opened.git
-    workspace_id = run.workspace_id or f"ws_{run.session_id.hex[:12]}"
+    workspace_id = workspace_id_of(run)
     existing, is_damaged, earlier_work = None, False, None
     try:
         existing = await workspaces.reopen(workspace_id, watch=watch)
@@ -79,7 +75,7 @@ async def ensure_workspace(
         )
         if existing is None or is_elsewhere:
             earlier_work = await retry_while_unavailable(
-                lambda: _find_earlier_work(
+                lambda: find_earlier_work(
                     ledger,
                     run,
                     node,
@@ -87,6 +83,17 @@ async def ensure_workspace(
                     is_damaged=is_damaged and not is_elsewhere,
                 )
             )
+    if earlier_work is not None and earlier_work.checkpoint is not None:
+        rebuilt = await _rebuild(
+            attempt,
+            earlier_work,
+            earlier_work.checkpoint,
+            workspace_id,
+            ledger=ledger,
+            workspaces=workspaces,
+        )
+        if rebuilt is not None:
+            return rebuilt
     if earlier_work is not None and earlier_work.work is not None:
         restored = await workspaces.restore(
             workspace_id=workspace_id,
@@ -101,7 +108,13 @@ async def ensure_workspace(
             kept=restored.superseded_ref,
             left_empty=list(restored.left_empty[:_MAX_NAMED]),
         )  # fmt: skip
-        return restored.workspace
+        is_older = earlier_work.work.run_id != run.id
+        return AttemptWorkspace(workspace=restored.workspace, is_older=is_older)
+    is_new = existing is None
+    if existing is None:
+        existing = await workspace_of_fork(
+            attempt, workspace_id, ledger=ledger, workspaces=workspaces
+        )
     if existing is None:
         existing = await workspaces.prepare(
             workspace_id=workspace_id,
@@ -119,12 +132,48 @@ async def ensure_workspace(
         _note_restored(
             attempt, ledger, earlier_work, workspace_id, existing, commit=None, uncommitted=False
         )
-    return existing
+    return AttemptWorkspace(workspace=existing, is_older=is_new)
 
 
-def disk_id_of_node(node: str) -> str:
-    """The disk id, which all nodes of one home share: the name without the node's number."""
-    return node.rpartition("-")[0] or node
+def workspace_id_of(run: Run) -> str:
+    """The id of a run's workspace: its session's, or the one that its session gets."""
+    return run.workspace_id or f"ws_{run.session_id.hex[:12]}"
+
+
+async def _rebuild(
+    attempt: Attempt,
+    earlier_work: EarlierWork,
+    stored: StoredCheckpoint,
+    workspace_id: str,
+    *,
+    ledger: Ledger,
+    workspaces: Workspaces,
+) -> AttemptWorkspace | None:
+    """The workspace as it was at a checkpoint; `None` if that cannot be unpacked."""
+    run, checkpoint = attempt.run, stored.checkpoint
+    try:
+        restored = await workspaces.checkpoints.create(
+            checkpoint, workspace_id=workspace_id, source=run.git_repo, bundles=stored.bundles
+        )
+    except (CheckpointGone, UnusableBundle) as error:
+        # The carried work is older, but complete in itself.
+        log.warning(
+            "%s: workspace not rebuilt from checkpoint @%d: %s",
+            run.run_id,
+            checkpoint.number,
+            error,
+            extra=log_fields("workspace.checkpoint_unusable", run),
+        )
+        return None
+    _note_restored(
+        attempt, ledger, earlier_work, workspace_id, restored.workspace,
+        checkpoint=checkpoint.number,
+        commit=checkpoint.head_commit,
+        uncommitted=checkpoint.commit != checkpoint.head_commit,
+        kept=restored.superseded_ref,
+        left_empty=list(restored.left_empty[:_MAX_NAMED]),
+    )  # fmt: skip
+    return AttemptWorkspace(workspace=restored.workspace, is_older=checkpoint.run_id != run.id)
 
 
 def _note_restored(
@@ -152,43 +201,3 @@ def _note_restored(
 async def _last_node(ledger: Ledger, run: Run) -> str | None:
     async with ledger.context.transaction() as session:
         return (await sessions.get(session, run.session_id)).workspace_node
-
-
-async def _find_earlier_work(
-    ledger: Ledger, run: Run, node: str | None, *, is_gone: bool, is_damaged: bool
-) -> EarlierWork | None:
-    async with ledger.context.transaction() as session:
-        legs = await run_queries.legs_of_session(session, run.session_id)
-        earlier_runs = [
-            earlier_run for earlier_run in legs if earlier_run.created_at < run.created_at
-        ]
-        if not any(earlier_run.workspace_path for earlier_run in (*earlier_runs, run)):
-            return None
-        last_carry, is_cut_short = await _last_carry_event(session, [*earlier_runs, run])
-        return EarlierWork(
-            node=node,
-            work=await carried_work.latest(session, run.session_id),
-            is_gone=is_gone,
-            is_damaged=is_damaged,
-            is_cut_short=is_cut_short,
-            has_gaps=last_carry is not None
-            and ("failed" in last_carry.data or "too_large" in last_carry.data),
-        )
-
-
-async def _last_carry_event(
-    session: AsyncSession, legs: Sequence[Run]
-) -> tuple[EventRecord | None, bool]:
-    """The newest event about carried work, and whether the last attempt recorded none.
-
-    An attempt with a workspace records at its end what it carried, even if that is nothing.  If
-    the event is missing, the attempt was cut short.
-    """
-    kinds = (EventKind.WORKSPACE_READY, EventKind.WORK_CARRIED)
-    for earlier_run in reversed(legs):
-        carry_events = await events.of_run(session, earlier_run.id, kinds=kinds)
-        if carry_events:
-            last = carry_events[-1]
-            is_ready = last.kind is EventKind.WORKSPACE_READY
-            return (None if is_ready else last), is_ready
-    return None, False

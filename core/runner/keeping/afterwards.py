@@ -1,5 +1,7 @@
 """What follows the end of an attempt: clean up, keep its work, and store that for other machines.
 
+The last checkpoint comes after that.
+
 It begins before the end is written.  If it is done in a moment, the run ends with its outcome.
 Otherwise the run ends at once, and the outcome is written when it is there; a shutdown leaves it to
 the next worker on this machine (`core/runner/keeping/unkept_work.py`).
@@ -16,8 +18,9 @@ from typing import Any
 
 from core.domain.runs.errors import StaleAttempt
 from core.domain.runs.run import Run
+from core.runner.checkpoints.checkpointer import Checkpointer
 from core.runner.execution.attempt import Attempt, Cause
-from core.runner.execution.ledger import Ledger
+from core.runner.execution.ledgers.ledger import Ledger
 from core.runner.keeping.carry import Carrier
 from core.runner.keeping.keeper import KeptWork, WorkKeeper, record_kept
 from core.runner.log_fields import log_fields
@@ -37,10 +40,12 @@ class Afterwards:
     ledger: Ledger
     keeper: WorkKeeper
     carrier: Carrier
+    checkpointer: Checkpointer
     cleaner: Cleaner
     attempt: Attempt
     _keeping: asyncio.Task[KeptWork | None] | None = field(default=None, init=False)
     _carrying: asyncio.Task[None] | None = field(default=None, init=False)
+    _checkpointing: asyncio.Task[None] | None = field(default=None, init=False)
     _is_told: bool = field(default=False, init=False)
 
     async def begin(self, patience: timedelta) -> KeptWork | None:
@@ -75,12 +80,16 @@ class Afterwards:
                 )
             if self._carrying is not None:
                 await asyncio.shield(self._carrying)
+                self._checkpointing = asyncio.create_task(
+                    self._take_checkpoint(), name=f"last checkpoint {self.attempt.run.run_id}"
+                )
+                await asyncio.shield(self._checkpointing)
         except asyncio.CancelledError:
             await self.leave()
 
     async def leave(self) -> None:
         """Leave what is not done yet to the next worker on this machine."""
-        if any(task is not None and not task.done() for task in (self._keeping, self._carrying)):
+        if any(not task.done() for task in self._tasks):
             log.warning(
                 "%s: its work is not kept yet; the next worker here goes on",
                 self.attempt.run.run_id,
@@ -90,11 +99,16 @@ class Afterwards:
 
     async def cancel(self) -> None:
         """Stop whatever is still being done."""
-        tasks = {task for task in (self._keeping, self._carrying) if task is not None}
-        for task in tasks:
+        for task in self._tasks:
             task.cancel()
-        if tasks:
-            await asyncio.wait(tasks, timeout=_CANCEL_LIMIT.total_seconds())
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=_CANCEL_LIMIT.total_seconds())
+
+    @property
+    def _tasks(self) -> set[asyncio.Task[Any]]:
+        """Whatever has been begun."""
+        tasks = (self._keeping, self._carrying, self._checkpointing)
+        return {task for task in tasks if task is not None}
 
     async def _wait(self, task: asyncio.Task[Any], until: float) -> bool:
         """Wait for a task; return whether it is done."""
@@ -151,4 +165,15 @@ class Afterwards:
                 self.attempt.run.run_id,
                 error,
                 extra=log_fields("carry.superseded", self.attempt.run),
+            )
+
+    async def _take_checkpoint(self) -> None:
+        try:
+            await self.checkpointer.take_final(self.attempt)
+        except StaleAttempt as error:
+            log.warning(
+                "%s: no last checkpoint: %s",
+                self.attempt.run.run_id,
+                error,
+                extra=log_fields("last_checkpoint.superseded", self.attempt.run),
             )

@@ -16,11 +16,11 @@ from uuid import uuid4
 
 from core.domain.errors import OpsError, unforeseen
 from core.domain.feed import ChangeKind
-from core.domain.runs.carried_work import Bundle, BundleTooLarge, CarriedWork
 from core.domain.runs.errors import StaleAttempt
 from core.domain.runs.event import EventKind, EventRecord
+from core.domain.runs.work.carried_work import Bundle, BundleTooLarge, CarriedWork
 from core.runner.execution.attempt import Attempt, Cause, Prepared
-from core.runner.execution.ledger import Ledger
+from core.runner.execution.ledgers.ledger import Ledger
 from core.runner.log_fields import log_fields
 from core.runner.resilience import retry_while_unavailable
 from core.store import changes, events

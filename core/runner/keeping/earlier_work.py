@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from core.domain.runs.event import EventKind
 from core.domain.runs.run import Run, StopReason
-from core.runner.execution.ledger import Ledger
+from core.runner.execution.ledgers.ledger import Ledger
 from core.runner.resilience import retry_while_unavailable
 from core.store import events
 from core.store.runs import run_queries

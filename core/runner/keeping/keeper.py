@@ -10,18 +10,21 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, TypeVar
+
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from core.agent.options import AGENT_EMAIL
 from core.domain.errors import OpsError
 from core.domain.runs.changes import RunChanges
-from core.domain.runs.diff import DiffStat, StartState
-from core.domain.runs.run import Run, RunStatus
+from core.domain.runs.run import Run, RunStatus, StopReason
+from core.domain.runs.work.diff import DiffStat, StartState
+from core.domain.runs.work.patch import WorkPatch
 from core.runner.execution.judgement import judged_run
 from core.runner.log_fields import log_fields
 from core.services.context import ServiceContext
-from core.store import steps, terminations
+from core.store import patches, steps, terminations
 from core.store.runs import run_queries, runs
 from core.workspace.workspaces import Workspace, Workspaces
 
@@ -45,11 +48,13 @@ class KeptWork:
             `head` if saving failed.
         diff: What the run changed; `None` if that could not be measured.
         unknown: Why `diff` is `None`, for people.
+        patch: The changed lines; `None` if they cannot be told.
     """
 
     saved: Mapping[str, Any]
     diff: DiffStat | None = None
     unknown: str | None = None
+    patch: WorkPatch | None = None
 
     @property
     def final_commit(self) -> str | None:
@@ -99,9 +104,11 @@ class WorkKeeper:
             at=run.started_at,
             identities=frozenset({AGENT_EMAIL}),
         )
-        measuring = self.workspaces.diff(workspace, start, saved=saved)
-        diff, unknown = await _bounded(measuring, MEASURE_LIMIT, run, "measuring")
-        return KeptWork(saved=saved, diff=diff, unknown=unknown)
+        measuring = self.workspaces.measure(workspace, start, saved=saved)
+        measured, unknown = await _bounded(measuring, MEASURE_LIMIT, run, "measuring")
+        if measured is None:
+            return KeptWork(saved=saved, unknown=unknown)
+        return KeptWork(saved=saved, diff=measured.diff, patch=measured.patch)
 
 
 async def _bounded(
@@ -142,7 +149,19 @@ async def record_kept(context: ServiceContext, run: Run, kept: KeptWork) -> bool
         changes = kept.run_changes
         if present.status is RunStatus.COMPLETED:
             changes |= judged_run(present, await steps.of_run(session, run.id), kept.diff)
-        recorded = await runs.settle_work(session, run.run_id, now=context.clock(), **changes)
-        if recorded is not None and recorded.status is RunStatus.KILLED:
-            await terminations.add_outcome(session, run.id, work_saved=kept.saved)
-        return recorded is not None
+        now = context.clock()
+        recorded = await runs.settle_work(session, run.run_id, now=now, **changes)
+        if recorded is None:
+            return False
+        await record_lasting(session, run, kept, recorded.stop_reason, now=now)
+        return True
+
+
+async def record_lasting(
+    session: AsyncSession, run: Run, kept: KeptWork, reason: StopReason | None, *, now: datetime
+) -> None:
+    """Write what the fields of a run have no place for: its changed lines, the proof of a kill."""
+    if kept.patch is not None:
+        await patches.put(session, run.id, kept.patch, now=now)
+    if reason is StopReason.KILLED:
+        await terminations.add_outcome(session, run.id, work_saved=kept.saved)

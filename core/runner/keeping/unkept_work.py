@@ -11,10 +11,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from core.domain.errors import Unavailable
-from core.domain.fleet.attempt import node_of
+from core.domain.fleet.attempt import disk_id_of_node, node_of
 from core.domain.runs.run import Run, RunStatus
-from core.runner.execution.ledger import Ledger
-from core.runner.execution.workspace import disk_id_of_node
+from core.runner.execution.ledgers.ledger import Ledger
 from core.runner.keeping.keeper import KEEP_LIMIT, KeptWork, WorkKeeper, record_kept
 from core.runner.log_fields import log_fields
 from core.store.runs import run_queries, runs

@@ -24,7 +24,7 @@ from core.domain.kills.termination import IllegalPhase, Phase, Proof, Terminatio
 from core.domain.runs.run import Run, RunStatus, StopReason
 from core.queue import jobs
 from core.runner.execution.attempt_result import reassignment_failed
-from core.runner.execution.ledger import Ledger
+from core.runner.execution.ledgers.ledger import Ledger
 from core.runner.log_fields import log_fields
 from core.runner.recovery.clean_up import Cleaner
 from core.store import terminations

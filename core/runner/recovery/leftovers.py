@@ -10,7 +10,7 @@ from core.domain.errors import NotFound
 from core.domain.fleet.attempt import can_see_processes, machine_name
 from core.domain.kills.termination import Proof
 from core.domain.runs.event import EventKind, EventRecord
-from core.runner.execution.ledger import Ledger
+from core.runner.execution.ledgers.ledger import Ledger
 from core.runner.recovery.clean_up import Cleaner
 from core.store import events
 from core.store.fleet import attempts

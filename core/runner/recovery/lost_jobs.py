@@ -21,7 +21,7 @@ from core.domain.runs.event import EventKind, EventRecord
 from core.domain.runs.run import Run, RunStatus, StopReason
 from core.queue import jobs
 from core.runner.execution.attempt_result import start_failed
-from core.runner.execution.ledger import Ledger
+from core.runner.execution.ledgers.ledger import Ledger
 from core.runner.log_fields import log_fields
 from core.runner.recovery.interrupted_kills import InterruptedKills
 from core.runner.recovery.lost_worker import GIVE_UP_AFTER, RECHECK_AFTER

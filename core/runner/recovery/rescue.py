@@ -8,24 +8,24 @@ from datetime import datetime
 
 from core.agent.process.ladder import end_tree
 from core.domain.errors import Conflict, Unavailable
+from core.domain.failures.failure_class import FailureClass
+from core.domain.failures.retry_decision import RetryAction, RetryDecision, RetryReason
 from core.domain.fleet.attempt import STALLED_AFTER, AttemptRecord
 from core.domain.runs.event import EventKind
 from core.domain.runs.run import Run, StopReason
 from core.domain.workflow import OnWorkerLost
 from core.queue import jobs
 from core.runner.execution.attempt_result import reassignment_failed
-from core.runner.execution.ledger import Ledger
+from core.runner.execution.ledgers.ledger import Ledger
 from core.runner.log_fields import log_fields
 from core.runner.recovery.interrupted_kills import InterruptedKills
 from core.runner.recovery.lost_worker import GIVE_UP_AFTER, RECHECK_AFTER, LostWorker
+from core.runner.retrying.policies import PolicyOf, default_policy
 from core.store import events
 from core.store.fleet import attempts, workers
 from core.store.runs import run_queries
 
 log = logging.getLogger(__name__)
-
-# Otherwise a run that crashes every worker would be retried for ever.
-MAX_LOSSES = 3
 
 
 @dataclass
@@ -37,6 +37,7 @@ class Rescue:
             heartbeat then.  A later heartbeat clears the suspicion, so that a worker whose clock
             is behind does not count as dead.
         failing: By run id and attempt: when its rescue first failed for an unforeseen reason.
+        policy_of: How many lost workers a run of a workflow survives.
     """
 
     ledger: Ledger
@@ -45,6 +46,7 @@ class Rescue:
         default_factory=dict
     )
     failing: dict[tuple[str, int], datetime] = field(default_factory=dict)
+    policy_of: PolicyOf = default_policy
 
     async def rescue_lost_runs(self) -> list[Run]:
         """Check once for runs whose worker is silent, and reassign those that are lost.
@@ -172,13 +174,18 @@ class Rescue:
         async with self.ledger.context.transaction() as session:
             earlier_losses = await events.of_run(session, run.id, kinds=(EventKind.WORKER_LOST,))
         lost = LostWorker(process=process, loss_count=len(earlier_losses) + 1)
+        # Otherwise a run that crashes every worker would be retried for ever.
+        allowed = self.policy_of(run.workflow_name).rule(FailureClass.WORKER_LOST).attempts
         if run.on_worker_lost is OnWorkerLost.FAIL:
-            return await self._fail(run, lost, "Its workflow is set to stop in that case.")
-        if lost.loss_count >= MAX_LOSSES:
+            stop = _decision(lost, 0, RetryReason.SWITCHED_OFF)
+            return await self._fail(run, lost, "Its workflow is set to stop in that case.", stop)
+        if lost.loss_count > allowed:
             return await self._fail(
                 run,
                 lost,
-                f"That was the {MAX_LOSSES}rd time, so it is not tried again automatically.",
+                f"The run has lost {lost.loss_count} workers, so it is not tried again "
+                "automatically.",
+                _decision(lost, allowed, RetryReason.ATTEMPTS_USED),
             )
         log.warning(
             "%s: worker %s was lost, it is requeued",
@@ -186,9 +193,16 @@ class Rescue:
             process.worker_id,
             extra=log_fields("run.requeued", run, lost_worker_id=process.worker_id),
         )
-        return await self.ledger.requeue(run, reason="its worker was lost", lost=lost)
+        return await self.ledger.requeue(
+            run,
+            reason="its worker was lost",
+            lost=lost,
+            decision=_decision(lost, allowed, RetryReason.RULE),
+        )
 
-    async def _fail(self, run: Run, lost: LostWorker, explanation: str) -> Run:
+    async def _fail(
+        self, run: Run, lost: LostWorker, explanation: str, decision: RetryDecision
+    ) -> Run:
         at = f"{lost.process.heartbeat_at:%H:%M:%S} UTC"
         ended = await self.ledger.fail(
             run,
@@ -197,6 +211,7 @@ class Rescue:
             "the agent said and committed until then is kept: continue the run to go on from "
             "there.",
             lost=lost,
+            decision=decision,
         )
         log.warning(
             "%s ended: worker %s was lost",
@@ -210,3 +225,12 @@ class Rescue:
             ),
         )
         return ended
+
+
+def _decision(lost: LostWorker, allowed: int, reason: RetryReason) -> RetryDecision:
+    return RetryDecision(
+        action=RetryAction.RETRY if reason is RetryReason.RULE else RetryAction.STOP,
+        reason=reason,
+        retries_before=lost.loss_count - 1,
+        allowed=allowed,
+    )

@@ -65,6 +65,11 @@ class Lease:
         """The attempts that this worker executes now."""
         return frozenset(self._attempts)
 
+    @property
+    def attempts(self) -> tuple[Attempt, ...]:
+        """The same with all that is known of them."""
+        return tuple(self._attempts.values())
+
     def holds(self, run: Run) -> bool:
         """Whether this worker executes the present attempt of a run."""
         return (run.id, run.attempt) in self._attempts

@@ -13,17 +13,21 @@ from core.domain.errors import Unavailable, unforeseen
 from core.domain.fleet.attempt import HEARTBEAT_INTERVAL
 from core.domain.fleet.workers import WorkerRecord, WorkerState
 from core.queue.worker import Worker
-from core.runner.execution.ledger import Ledger
+from core.runner.caretaking.caretaker import Caretaker
+from core.runner.execution.ledgers.ledger import Ledger
 from core.runner.keeping.unkept_work import UnkeptWork
 from core.runner.recovery.interrupted_kills import InterruptedKills
 from core.runner.recovery.leftovers import clean_up_leftovers
 from core.runner.recovery.lost_jobs import LostJobs
 from core.runner.recovery.rescue import Rescue
 from core.runner.resilience import BoundedCalls
+from core.runner.resources.sampler import Sampler
+from core.runner.retrying.policies import PolicyOf, default_policy
 from core.runner.worker.duplicate_node import register_exclusively
 from core.runner.worker.identity import WorkerIdentity
 from core.runner.worker.inbox import Inbox
 from core.runner.worker.lease import Lease, boottime_seconds
+from core.services.fleet.admission import admit
 from core.services.fleet.dispatch import release_waiting_jobs
 from core.store.fleet import attempts, worker_messages, workers
 from core.workspace.workspaces import Workspaces
@@ -48,6 +52,9 @@ class WorkerRuntime:
         record: What this worker publishes about itself in `workers`.
         lease: The attempts that it executes, kept current by the executor.
         inbox: Delivers the messages about these attempts.
+        policy_of: Which failures of a workflow's runs are tried again.
+        caretaker: Cares for the workspaces of its home.
+        sampler: Takes samples of what it and its runs use; `None` if the settings say so.
         is_up: Whether it has cleaned up after its predecessors and runs its background tasks.
     """
 
@@ -60,6 +67,9 @@ class WorkerRuntime:
     inbox: Inbox
     worker: Worker
     installation_id: str
+    caretaker: Caretaker
+    policy_of: PolicyOf = default_policy
+    sampler: Sampler | None = None
     is_up: bool = False
     _heartbeat_requested: asyncio.Event = field(default_factory=asyncio.Event)
     _renewals: BoundedCalls = field(default_factory=BoundedCalls)
@@ -88,7 +98,10 @@ class WorkerRuntime:
                 group.create_task(self._rescue_loop(), name="rescue"),
                 group.create_task(self._unkept_work_loop(), name="unkept work"),
                 group.create_task(self.inbox.run(), name="inbox"),
+                group.create_task(self._caretaking_loop(), name="care for workspaces"),
             ]
+            if self.sampler is not None:
+                background_tasks.append(group.create_task(self.sampler.run(), name="samples"))
             self.is_up = True
             try:
                 # Returns when the last job has ended, so heartbeats continue during a drain.
@@ -111,7 +124,7 @@ class WorkerRuntime:
 
     async def _clean_up_predecessors(self) -> None:
         await register_exclusively(self.ledger.context, self.identity, self.record)
-        rescue = Rescue(self.ledger, self.kills)
+        rescue = Rescue(self.ledger, self.kills, policy_of=self.policy_of)
         await rescue.reassign_runs_of_predecessors(self.identity.node)
         await clean_up_leftovers(
             self.ledger, self.kills.cleaner, installation_id=self.installation_id
@@ -167,13 +180,14 @@ class WorkerRuntime:
             return
 
     async def _rescue_loop(self) -> None:
-        rescue = Rescue(self.ledger, self.kills)
+        rescue = Rescue(self.ledger, self.kills, policy_of=self.policy_of)
         lost_jobs = LostJobs(self.ledger, self.kills)
         steps: Mapping[str, Callable[[], Awaitable[object]]] = {
             "reassign runs of lost workers": rescue.rescue_lost_runs,
             "replace lost jobs": lost_jobs.replace_lost_jobs,
             "finish interrupted kills": self.kills.finish_interrupted_kills,
             "release waiting jobs": self._release_waiting_jobs,
+            "admit due runs": self._admit_due_runs,
         }
         while True:
             await asyncio.sleep(HEARTBEAT_INTERVAL.total_seconds())
@@ -201,6 +215,11 @@ class WorkerRuntime:
         async with self.ledger.context.transaction() as session:
             await release_waiting_jobs(session, now=self.ledger.context.clock())
 
+    async def _admit_due_runs(self) -> None:
+        """Admit runs whose next attempt is due, also while no process keeps the clock."""
+        async with self.ledger.context.transaction() as session:
+            await admit(session, now=self.ledger.context.clock())
+
     async def _unkept_work_loop(self) -> None:
         """Keep the work of ended runs that nobody keeps.  Apart, because it can take minutes."""
         unkept = UnkeptWork(self.ledger, self.workspaces)
@@ -218,6 +237,25 @@ class WorkerRuntime:
                 log.exception(
                     "the search for unkept work failed; the next one follows",
                     extra=self._log_fields("unkept_work.search_failed"),
+                )
+            await asyncio.sleep(HEARTBEAT_INTERVAL.total_seconds())
+
+    async def _caretaking_loop(self) -> None:
+        """Report workspaces, and remove them when the clock or a person asks for it."""
+        act = self.caretaker.start
+        while True:
+            try:
+                await act()
+                act = self.caretaker.act
+            except Unavailable:
+                log.warning(
+                    "no workspace is cared for: the database is unreachable",
+                    extra=self._log_fields("caretaking.delayed"),
+                )
+            except Exception:
+                log.exception(
+                    "the care for workspaces failed; the next try follows",
+                    extra=self._log_fields("caretaking.failed"),
                 )
             await asyncio.sleep(HEARTBEAT_INTERVAL.total_seconds())
 

@@ -14,12 +14,12 @@ from core.domain.alerts.details import AlertDetails
 from core.domain.alerts.episode import Episode, acknowledge, snooze
 from core.domain.alerts.errors import AlertNotFound, BadSnooze
 from core.domain.alerts.history import AlertEvent, AlertEventRecord
-from core.domain.alerts.kinds import AlertKind
+from core.domain.alerts.kinds import AlertKind, Severity
 from core.domain.alerts.message import AlertMessage
 from core.domain.alerts.trends.readiness import TrendReadiness
 from core.domain.feed import ChangeKind
 from core.domain.paging import Page, PageKey
-from core.services.alerts.telling import draw_again
+from core.services.alerts.requests import draw_again
 from core.services.alerts.trending import readiness
 from core.services.context import ServiceContext, audit_entry, require_permission
 from core.services.runs import snapshots
@@ -93,6 +93,7 @@ class AlertService:
         *,
         by: Actor,
         kinds: Collection[AlertKind] = (),
+        severities: Collection[Severity] = (),
         is_open: bool | None = None,
         run: str | None = None,
         after: PageKey | None = None,
@@ -108,7 +109,13 @@ class AlertService:
             require_permission(by, Action.VIEW)
             run_id = None if run is None else (await run_queries.resolve(session, run)).id
             return await episodes.page(
-                session, kinds=kinds, is_open=is_open, run_id=run_id, after=after, limit=limit
+                session,
+                kinds=kinds,
+                severities=severities,
+                is_open=is_open,
+                run_id=run_id,
+                after=after,
+                limit=limit,
             )
 
     async def get(self, alert_id: UUID, *, by: Actor) -> Episode:

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 from cronsim import CronSim
 
-from core.domain.alerts.subscription import DigestPeriod, Subscription
+from core.domain.alerts.channels.subscription import DigestPeriod, Subscription
 
 # A bot that was down makes up for the newest digest if it is not later than this.
 MAX_LATENESS = timedelta(hours=12)

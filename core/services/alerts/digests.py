@@ -10,9 +10,9 @@ from uuid import UUID, uuid4
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from core.domain.alerts.digest import Digest
-from core.domain.alerts.digest_figures import DigestFigures, SlowRun
-from core.domain.alerts.subscription import DigestPeriod, Subscription
+from core.domain.alerts.channels.subscription import DigestPeriod, Subscription
+from core.domain.alerts.posts.digest import Digest
+from core.domain.alerts.posts.digest_figures import DigestFigures, SlowRun
 from core.domain.drawables import DrawableId, DrawableKind, DrawablePlace, DrawableRequest
 from core.domain.feed import ChangeKind
 from core.domain.redact import redact

@@ -11,16 +11,17 @@ from uuid import UUID, uuid4
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from core.domain.alerts.channels.subscription import Subscription
+from core.domain.alerts.detectors.limits import AlertLimits
 from core.domain.alerts.episode import FLAPPING_WINDOW, Episode
 from core.domain.alerts.history import AlertEvent, AlertEventRecord, events_between
 from core.domain.alerts.kinds import AlertKind, Severity
-from core.domain.alerts.limits import AlertLimits
-from core.domain.alerts.subscription import Subscription
 from core.domain.feed import ChangeKind
 from core.domain.meter import NO_METER, Meter
 from core.services.alerts.judging import Judged, conditions_of, judge
+from core.services.alerts.lists import release_held
 from core.services.alerts.observing import observe
-from core.services.alerts.telling import release_held, tell
+from core.services.alerts.telling import tell
 from core.services.alerts.trending import take_in
 from core.services.context import ServiceContext
 from core.store import changes

@@ -9,7 +9,16 @@ from decimal import Decimal
 from uuid import UUID
 
 from core.domain.alerts.condition import AlertKey, Condition
-from core.domain.alerts.endings import condition_of_end
+from core.domain.alerts.detectors.endings import condition_of_end
+from core.domain.alerts.detectors.fleet import (
+    condition_of_kill,
+    conditions_of_fleet,
+    conditions_of_slack,
+)
+from core.domain.alerts.detectors.inhibition import inhibited
+from core.domain.alerts.detectors.limits import AlertLimits
+from core.domain.alerts.detectors.spending import conditions_of_spending
+from core.domain.alerts.detectors.stall import conditions_of_live_run
 from core.domain.alerts.episode import (
     Episode,
     Resolution,
@@ -18,16 +27,7 @@ from core.domain.alerts.episode import (
     open_episode,
     resolve,
 )
-from core.domain.alerts.fleet import (
-    condition_of_kill,
-    conditions_of_fleet,
-    conditions_of_slack,
-)
-from core.domain.alerts.inhibition import inhibited
 from core.domain.alerts.kinds import AlertKind, Lifetime, SubjectType
-from core.domain.alerts.limits import AlertLimits
-from core.domain.alerts.spending import conditions_of_spending
-from core.domain.alerts.stall import conditions_of_live_run
 from core.domain.runs.run import WaitingOn
 from core.services.alerts.observing import Observed
 from core.services.alerts.trending import Trends

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from core.domain.actor import User
 from core.domain.alerts.condition import Scope
-from core.domain.alerts.facts import (
+from core.domain.alerts.detectors.facts import (
     EndedRunFacts,
     LiveRun,
     SlackFacts,
@@ -22,10 +22,10 @@ from core.domain.drawables import SlackHealth
 from core.domain.fleet.attempt import machine_name, node_of
 from core.domain.fleet.workers import WorkerRecord
 from core.domain.redact import redact
-from core.domain.runs.awaited import Awaited
+from core.domain.runs.activity.awaited import Awaited
 from core.domain.runs.failure_analysis import FailureAnalysis
 from core.domain.runs.outcome import TESTS_KEY
-from core.domain.runs.run import Run
+from core.domain.runs.run import Run, RunStatus
 from core.store import users
 from core.store.alerts import facts
 from core.store.fleet import attempts
@@ -92,12 +92,18 @@ def live_facts(run: Run, owners: Mapping[UUID, User], about: Mapping[UUID, str])
         status=run.status,
         scope=scope_of(run, owners),
         # A requeued run waits since its last change, which was the requeue.
-        created_at=run.created_at if run.attempt == 1 else run.updated_at,
+        created_at=run.created_at if run.attempt == 1 else run.retry_at or run.updated_at,
         started_at=run.started_at,
         waiting_on=run.waiting_on,
-        waiting_since=awaited.since if awaited is not None else run.last_activity_at,
+        # A pending run waits for a usage limit since its last change, which was the requeue.
+        waiting_since=run.updated_at
+        if run.status is RunStatus.PENDING
+        else awaited.since
+        if awaited is not None
+        else run.last_activity_at,
         awaited=awaited,
         is_held=run.queue_reason is not None,
+        retry_at=run.retry_at,
         is_being_killed=run.kill_requested_at is not None,
         cost_usd=run.cost_usd,
         budget_usd=run.budget_usd,

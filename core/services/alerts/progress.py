@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from core.domain.alerts.progress import figures_of
+from core.domain.alerts.posts.progress import figures_of
 from core.services.context import ServiceContext
 from core.store import steps
 from core.store.alerts import progress_posts, subscriptions

@@ -2,33 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import Any
+from decimal import Decimal
 from uuid import UUID, uuid4
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from core.agent.definitions.catalog import Catalog
-from core.domain.actor import Action, Actor, Origin
-from core.domain.alerts.bounds import require_within_bounds
-from core.domain.alerts.errors import BadSnooze
-from core.domain.alerts.subscription import (
+from core.domain.actor import REQUIRED_ROLES, Action, Actor, Origin, Role, is_allowed
+from core.domain.alerts.channels.subscription import (
     MAX_MUTE,
     MAX_SUBSCRIPTIONS_PER_CHANNEL,
+    MIN_MUTE,
     Source,
     Subscription,
     SubscriptionFixed,
     SubscriptionNotFound,
     TooManySubscriptions,
 )
+from core.domain.alerts.detectors.limits import COST_LIMIT_USD
+from core.domain.alerts.errors import BadSnooze
 from core.domain.runs.request import Place
+from core.services.alerts.lists import tell_earlier
+from core.services.alerts.wanted import checked, is_same
 from core.services.context import ServiceContext, audit_entry, require_permission
 from core.store import audit
 from core.store.alerts import episodes, subscriptions
-
-_ONE_MINUTE = timedelta(minutes=1)
 
 
 @dataclass(frozen=True)
@@ -37,10 +38,20 @@ class SubscriptionService:
 
     All methods raise `Unavailable` if the database cannot be reached.  A surface has checked before
     that the person is in the channel.
+
+    Attributes:
+        least_role: The lowest role that may make, change, mute and end subscriptions.
+        cost_limit: The team's limit for `cost`, in US dollars.
     """
 
     context: ServiceContext
     catalog: Catalog
+    least_role: Role = REQUIRED_ROLES[Action.SUBSCRIBE]
+    cost_limit: Decimal = COST_LIMIT_USD
+
+    def may_subscribe(self, *, by: Actor) -> bool:
+        """Whether somebody may subscribe channels."""
+        return is_allowed(by, Action.SUBSCRIBE) and by.role >= self.least_role
 
     async def require_subscribe(self, *, by: Actor) -> None:
         """Check that somebody may subscribe channels, before they are asked what to.
@@ -49,7 +60,7 @@ class SubscriptionService:
             NotAllowed: If they may not.
         """
         async with self.context.transaction():
-            require_permission(by, Action.SUBSCRIBE)
+            self._require_subscribe(by)
 
     async def of_channel(self, place: Place, *, by: Actor) -> list[Subscription]:
         """The subscriptions of a channel, oldest first.
@@ -100,7 +111,7 @@ class SubscriptionService:
         """
         now = self.context.clock()
         new = replace(
-            self._checked(wanted),
+            checked(self.catalog, wanted),
             id=uuid4(),
             source=Source.SLACK if by.origin is Origin.SLACK else Source.API,
             created_at=now,
@@ -113,18 +124,19 @@ class SubscriptionService:
             muted_by=None,
         )
         async with self.context.transaction() as session:
-            require_permission(by, Action.SUBSCRIBE)
+            self._require_subscribe(by)
             # One at a time: two equal subscriptions that are made at once are one.
             await episodes.lock_evaluation(session)
             present = await subscriptions.of_channel(
                 session, team_id=new.team_id, channel_id=new.channel_id
             )
-            same = next((one for one in present if _wishes(one) == _wishes(new)), None)
+            same = next((one for one in present if is_same(one, new)), None)
             if same is not None:
                 return same
             if len(present) >= MAX_SUBSCRIPTIONS_PER_CHANNEL:
                 raise TooManySubscriptions(new.channel_id)
             await subscriptions.save(session, new)
+            await tell_earlier(session, new, now, cost_limit=self.cost_limit)
             await self._audit(session, new, by, "subscribed")
         return new
 
@@ -136,12 +148,14 @@ class SubscriptionService:
             SubscriptionNotFound: If there is none with its id.
             SubscriptionFixed: If it comes from the configuration.
         """
-        checked = self._checked(changed)
+        wanted = checked(self.catalog, changed)
+        now = self.context.clock()
         async with self.context.transaction() as session:
-            require_permission(by, Action.SUBSCRIBE)
-            present = await self._changeable(session, checked.id)
+            self._require_subscribe(by)
+            await episodes.lock_evaluation(session)
+            present = await self._changeable(session, wanted.id)
             new = replace(
-                checked,
+                wanted,
                 team_id=present.team_id,
                 channel_id=present.channel_id,
                 source=present.source,
@@ -150,9 +164,10 @@ class SubscriptionService:
                 created_by_id=present.created_by_id,
                 muted_until=present.muted_until,
                 muted_by=present.muted_by,
-                updated_at=self.context.clock(),
+                updated_at=now,
             )
             await subscriptions.save(session, new)
+            await tell_earlier(session, new, now, cost_limit=self.cost_limit)
             await self._audit(session, new, by, "changed")
         return new
 
@@ -171,13 +186,13 @@ class SubscriptionService:
             SubscriptionNotFound: If the channel has no subscription.
             NotAllowed: If the person may not subscribe channels.
         """
-        if duration is not None and not _ONE_MINUTE <= duration <= MAX_MUTE:
+        if duration is not None and not MIN_MUTE <= duration <= MAX_MUTE:
             raise BadSnooze(
                 "duration", duration, user_message="Alerts can be muted for 1 minute to 30 days."
             )
         until = None if duration is None else self.context.clock() + duration
         async with self.context.transaction() as session:
-            require_permission(by, Action.SUBSCRIBE)
+            self._require_subscribe(by)
             present = await subscriptions.of_channel(
                 session, team_id=place.team_id, channel_id=place.channel_id, locks=True
             )
@@ -202,7 +217,7 @@ class SubscriptionService:
         """
         now = self.context.clock()
         async with self.context.transaction() as session:
-            require_permission(by, Action.SUBSCRIBE)
+            self._require_subscribe(by)
             for subscription_id in subscription_ids:
                 present = await self._changeable(session, subscription_id)
                 ended = replace(present, ended_at=now, ended_reason="unsubscribed")
@@ -236,31 +251,24 @@ class SubscriptionService:
             BadQuietHours: If there is no such time zone.
             UnknownWorkflow: If one names an unknown workflow.
         """
-        wanted = [self._checked(one) for one in configured]
+        wanted = [checked(self.catalog, one) for one in configured]
         now = self.context.clock()
         async with self.context.transaction() as session:
             await episodes.lock_evaluation(session)
             present = await subscriptions.of_source(session, Source.CONFIG)
-            kept = {one.id for one in present if any(_wishes(one) == _wishes(w) for w in wanted)}
+            kept = {one.id for one in present if any(is_same(one, w) for w in wanted)}
             for one in present:
                 if one.id not in kept:
                     ended = replace(one, ended_at=now, ended_reason="unsubscribed")
                     await subscriptions.save(session, ended)
             for one in wanted:
-                if not any(_wishes(one) == _wishes(known) for known in present):
+                if not any(is_same(one, known) for known in present):
                     new = replace(one, id=uuid4(), source=Source.CONFIG, created_at=now)
                     await subscriptions.save(session, new)
+                    await tell_earlier(session, new, now, cost_limit=self.cost_limit)
 
-    def _checked(self, wanted: Subscription) -> Subscription:
-        """The subscription with the workflow's real name, if all values are within bounds."""
-        chosen = wanted.filter
-        if chosen.workflow is not None:
-            chosen = replace(chosen, workflow=self.catalog.get(chosen.workflow).name)
-        require_within_bounds(wanted)
-        quiet = wanted.quiet_hours
-        if quiet is not None:
-            quiet = replace(quiet, time_zone=wanted.time_zone)
-        return replace(wanted, filter=chosen, quiet_hours=quiet)
+    def _require_subscribe(self, by: Actor) -> None:
+        require_permission(by, Action.SUBSCRIBE, least_role=self.least_role)
 
     async def _get(
         self, session: AsyncSession, subscription_id: UUID, *, locks: bool = False
@@ -290,10 +298,3 @@ class SubscriptionService:
                 what=what,
             ),
         )
-
-
-def _wishes(subscription: Subscription) -> Mapping[str, Any]:
-    """What a subscription wants, without its id, author and times."""
-    own = ("team_id", "channel_id", "kinds", "filter", "pending_for", "mention", "broadcasts",
-           "time_zone", "quiet_hours", "digest", "digest_hour", "progress_every")  # fmt: skip
-    return {name: getattr(subscription, name) for name in own}

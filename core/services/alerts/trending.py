@@ -10,8 +10,8 @@ from decimal import Decimal
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from core.domain.alerts.condition import Condition
+from core.domain.alerts.detectors.facts import EndedRunFacts
 from core.domain.alerts.episode import Episode
-from core.domain.alerts.facts import EndedRunFacts
 from core.domain.alerts.kinds import AlertKind
 from core.domain.alerts.trends.conditions import (
     condition_of_day_cost,
@@ -27,9 +27,10 @@ from core.domain.alerts.trends.cost_spike import (
     cost_spike,
 )
 from core.domain.alerts.trends.failure_rate import BASELINE, failure_rate, has_cleared
+from core.domain.alerts.trends.judging import is_failure, is_judged
 from core.domain.alerts.trends.readiness import TrendReadiness
 from core.store.alerts import run_days
-from core.store.alerts.run_days import DayTotal, RecentEnds, is_failure, is_judged
+from core.store.alerts.run_days import DayTotal, RecentEnds
 
 _WEEK = timedelta(weeks=1)
 

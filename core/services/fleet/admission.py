@@ -55,7 +55,7 @@ async def admit(session: AsyncSession, *, now: datetime) -> list[Run]:
     await pending.lock_admission(session)
     # Read again: the previous holder of the lock may have changed the caps.
     caps = await cap_rows.read(session)
-    all_runs = await _admission_runs(session)
+    all_runs = await _admission_runs(session, now)
     decision = decide(all_runs, caps)
     changed = {
         run.run_id: decision.held[run.run_id]
@@ -72,12 +72,14 @@ async def _dispatch_runs(
 ) -> list[Run]:
     return [
         await dispatch_run(session, run, now=now)
-        for run in await pending.lock_unadmitted(session, run_ids)
+        for run in await pending.lock_unadmitted(session, run_ids, now=now)
     ]
 
 
-async def _admission_runs(session: AsyncSession) -> list[AdmissionRun]:
-    return await pending.admission_runs(session, repository_key=repository_key)
+async def _admission_runs(
+    session: AsyncSession, due_at: datetime | None = None
+) -> list[AdmissionRun]:
+    return await pending.admission_runs(session, repository_key=repository_key, due_at=due_at)
 
 
 @lru_cache(maxsize=1024)

@@ -35,7 +35,16 @@ async def dispatch_run(session: AsyncSession, run: Run, *, now: datetime) -> Run
         priority=2 * run.priority + (run.attempt > 1),
         queue=await _queue_for(session, run, now),
     )
-    return await runs.change(session, run.run_id, now=now, job_id=job_id, queue_reason=None)
+    return await runs.change(
+        session,
+        run.run_id,
+        now=now,
+        job_id=job_id,
+        queue_reason=None,
+        # A wait for the next attempt is over.
+        retry_at=None,
+        waiting_on=None,
+    )
 
 
 async def release_waiting_jobs(session: AsyncSession, *, now: datetime) -> int:

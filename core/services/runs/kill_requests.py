@@ -11,14 +11,16 @@ from core.domain.actor import Action, Actor
 from core.domain.errors import Conflict
 from core.domain.fleet.worker_message import WorkerMessageKind
 from core.domain.kills.termination import Phase, Termination
+from core.domain.runs.errors import IllegalTransition
 from core.domain.runs.event import EventKind, EventRecord
 from core.domain.runs.request import KillRequest
 from core.domain.runs.run import MIN_RUN_ID_DIGITS, Run, RunStatus, StopReason
+from core.domain.steps.fold import end_steps
 from core.queue import jobs
 from core.services.context import audit_entry, require_permission
 from core.services.fleet.admission import admit
 from core.services.fleet.worker_inbox import send_to_worker
-from core.store import audit, events, terminations
+from core.store import audit, events, steps, terminations
 from core.store.fleet import attempts
 from core.store.runs import run_queries, runs
 
@@ -60,10 +62,13 @@ async def request_kill(
 
     Raises:
         RunNotFound: If the run was deleted meanwhile.
-        IllegalTransition: If it ended meanwhile.
+        AlreadyEnded: If it ended meanwhile.
     """
-    # Locks the row: the run neither begins nor ends before the commit.
-    run = await runs.request_kill(session, run.run_id, now=now)
+    try:
+        # Locks the row: the run neither begins nor ends before the commit.
+        run = await runs.request_kill(session, run.run_id, now=now)
+    except IllegalTransition:
+        raise AlreadyEnded(await run_queries.get(session, run.run_id)) from None
     termination = await _record(session, run, request, by, now)
     kind = WorkerMessageKind.FORCE_KILL if request.force else WorkerMessageKind.KILL
     await send_to_worker(session, run, kind, now=now)
@@ -112,6 +117,9 @@ async def _end_pending_run(
 ) -> Termination:
     """End a run that no worker executes, and admit the next one in its place."""
     confirmed = await terminations.advance(session, termination.id, Phase.CONFIRMED, now=now)
+    plan = tuple(await steps.of_run(session, run.id))
+    left = end_steps(plan, stop_reason=StopReason.KILLED, now=now)
+    await steps.replace(session, run.id, left)
     await runs.finish(session, run.run_id, attempt=None, stop_reason=StopReason.KILLED, now=now)
     await events.append(
         session,

@@ -22,7 +22,7 @@ from core.services.context import NotAllowed, ServiceContext, require_permission
 from core.services.runs.kill_requests import AlreadyEnded, find_killable, request_kill
 from core.services.runs.runs import RunService
 from core.store import users
-from core.store.runs import run_queries
+from core.store.runs import run_queries, tasks
 
 
 class OperatorsOnly(NotAllowed):
@@ -68,7 +68,8 @@ class KillService:
             if not _needs_question(run, request, by):
                 return await request_kill(session, run, request, by=by, now=self.context.clock())
             owner = await users.get(session, run.user_id) if run.user_id else None
-            return RunSnapshot(run=run, owner=owner)
+            place = await tasks.of_run(session, run)
+            return RunSnapshot(run=run, owner=owner, leg=place.leg, about=place.about)
 
     async def preview(self, selection: KillSelection, *, by: Actor) -> KillPreview:
         """The runs that a selection would kill: those that match and that the person may kill.
@@ -102,10 +103,16 @@ class KillService:
                 user_id: await users.get(session, user_id)
                 for user_id in {run.user_id for run in listed if run.user_id is not None}
             }
+            places = await tasks.of_sessions(session, {run.session_id for run in listed})
         return KillPreview(
             selection=replace(selection, run_filter=run_filter),
             runs=tuple(
-                RunSnapshot(run=run, owner=owners.get(run.user_id) if run.user_id else None)
+                RunSnapshot(
+                    run=run,
+                    owner=owners.get(run.user_id) if run.user_id else None,
+                    leg=places[run.id].leg,
+                    about=places[run.id].about,
+                )
                 for run in listed
             ),
             omitted_count=total - len(listed),

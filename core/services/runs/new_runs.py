@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from uuid import UUID, uuid4
@@ -9,14 +10,18 @@ from uuid import UUID, uuid4
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from core.domain.actor import Action, Actor
-from core.domain.alerts.progress import ProgressPost
+from core.domain.alerts.posts.progress import ProgressPost
 from core.domain.errors import BadRequest
 from core.domain.runs.errors import SessionBusy
 from core.domain.runs.event import EventKind, EventRecord
 from core.domain.runs.request import ContinueRequest, Place, StartRequest, StartResult
+from core.domain.runs.restarts.origin import following, follows
 from core.domain.runs.run import RUN_ID_PREFIX, Run, RunStatus
 from core.domain.runs.session import Message, MessageRole, MessageType, Session
+from core.domain.sessions.names import clean_session_name
+from core.domain.sessions.recovery import RECOVERY_KEY, is_unbegun_recovery
 from core.domain.workflow import MAX_TURNS_LIMIT, OnWorkerLost, WorkflowDefinition
+from core.services import session_names
 from core.services.context import audit_entry, require_permission
 from core.services.fleet.admission import admit
 from core.store import audit, events
@@ -24,7 +29,7 @@ from core.store.alerts import progress_posts
 from core.store.fleet import pending
 from core.store.runs import run_queries, runs
 from core.store.runs.tasks import CONTINUATION_KEY
-from core.store.sessions import messages, sessions
+from core.store.sessions import found_sessions, messages, sessions
 
 
 class OtherRepository(BadRequest):
@@ -70,7 +75,7 @@ def run_for_start(
     """
     place = request.place
     return replace(
-        _pending_run(definition, request.task, conversation.id, by=by, now=now),
+        pending_run(definition, request.task, conversation.id, by=by, now=now),
         session_name=conversation.name,
         ai_model=request.model or definition.model,
         git_repo=conversation.git_repo,
@@ -106,15 +111,15 @@ def run_for_continue(
     """
     task = (request.message or "").strip() or CONTINUE_PROMPT
     run = replace(
-        _pending_run(definition, task, previous.session_id, by=by, now=now),
+        pending_run(definition, task, previous.session_id, by=by, now=now),
         workflow_name=previous.workflow_name,
         agent_type=previous.agent_type,
         session_name=previous.session_name,
-        ai_model=previous.ai_model,
+        ai_model=request.model or previous.ai_model,
         git_repo=previous.git_repo,
         git_branch=previous.git_branch,
         max_turns=_turn_limit(request, definition, previous),
-        budget_usd=previous.budget_usd,
+        budget_usd=request.budget_usd or previous.budget_usd,
         timeout=previous.timeout,
         parent_run_id=previous.id,
         workspace_id=previous.workspace_id,
@@ -122,7 +127,8 @@ def run_for_continue(
         priority=previous.priority,
         # One continuation per run, however often and by whom it is requested.
         request_key=f"{CONTINUATION_KEY}{previous.run_id}",
-        metadata={REQUEST_FIELD: request.request_key},
+        metadata={REQUEST_FIELD: request.request_key, **following(follows(previous))}
+        | ({RECOVERY_KEY: True} if request.recovers or is_unbegun_recovery(previous) else {}),
         on_worker_lost=definition.on_worker_lost or default_on_worker_lost,
     )
     if previous.slack_channel_id is not None:
@@ -146,7 +152,7 @@ def _turn_limit(request: ContinueRequest, definition: WorkflowDefinition, previo
     return min(previous.turns_left + request.additional_turns, MAX_TURNS_LIMIT)
 
 
-def _pending_run(
+def pending_run(
     definition: WorkflowDefinition, task: str, session_id: UUID, *, by: Actor, now: datetime
 ) -> Run:
     """A new run with its ids and the fields that every new run has."""
@@ -182,22 +188,27 @@ async def find_or_create_session(
     Raises:
         SessionNotFound: If no session has the given id.
         SessionBusy: If the named session has a live run.
+        SessionNameTaken: If a concurrent request has just given the name to another session.
         NotAllowed: If it belongs to somebody else.
         OtherRepository: If it works on another repository.
     """
     if request.session_id is not None:
         known = await sessions.get(session, request.session_id)
         return known, await _latest_run_of_idle_session(session, request, known, by)
-    if request.session_name is not None:
-        found = await sessions.find_by_name(session, request.session_name, user_id=by.user_id)
-        if found is not None:
+    name = None if request.session_name is None else clean_session_name(request.session_name)
+    if name is not None:
+        found = await found_sessions.open_by_name(session, name, user_id=by.user_id)
+        if found is not None and not request.new_session:
             return found, await _latest_run_of_idle_session(session, request, found, by)
+        if found is not None:
+            # The name moves; the other session can still be continued by its id.
+            await sessions.change(session, found.id, closed_at=now)
     identity = uuid4()
     made = Session(
         id=identity,
         agent_name=definition.name,
         created_at=now,
-        name=request.session_name,
+        name=name,
         user_id=by.user_id,
         git_repo=request.repo,
         git_branch=request.branch,
@@ -228,6 +239,9 @@ async def create_run(
     *,
     by: Actor,
     progress_every: timedelta | None = None,
+    said: str | None = None,
+    action: Action | None = None,
+    audited: Mapping[str, object] | None = None,
 ) -> StartResult:
     """Write a new run with its first message, event and audit entry, and admit it if it fits.
 
@@ -237,11 +251,17 @@ async def create_run(
         kind: What its first message is.
         by: The actor of the request.
         progress_every: How often its progress is posted; `None` for never.
+        said: Its first message, if that is not its task.
+        action: What is audited, if it is neither a start nor a continuation.
+        audited: What else the audit entry tells.
 
     Raises:
         AlreadyRequested: If this request has started a run before.
         SessionBusy: If the session has a live run by now.
     """
+    # A session that goes on is open again.
+    known = await session_names.reopen(session, await sessions.get(session, run.session_id))
+    run = replace(run, session_name=known.name)
     await runs.add(session, run)
     if progress_every is not None:
         due_at = run.created_at + progress_every
@@ -254,7 +274,7 @@ async def create_run(
             session_id=run.session_id,
             role=MessageRole.USER,
             message_type=kind,
-            text_content=run.task_input,
+            text_content=run.task_input if said is None else said,
             created_at=run.created_at,
             run_id=run.id,
             user_id=by.user_id,
@@ -266,13 +286,12 @@ async def create_run(
         run.attempt,
         [EventRecord(kind=EventKind.RUN_QUEUED, at=run.created_at, data={"by": by.name})],
     )
-    action = Action.START if kind is MessageType.WORKFLOW_START else Action.CONTINUE
-    await audit.record(
-        session,
-        audit_entry(
-            by, action, run.created_at, run=run, workflow=run.workflow_name, priority=run.priority
-        ),
-    )
+    usual = Action.START if kind is MessageType.WORKFLOW_START else Action.CONTINUE
+    entry = audit_entry(
+        by, action or usual, run.created_at, run=run, workflow=run.workflow_name,
+        priority=run.priority,
+    )  # fmt: skip
+    await audit.record(session, replace(entry, details={**entry.details, **(audited or {})}))
     await admit(session, now=run.created_at)
     return await start_result(session, await run_queries.get(session, run.run_id), is_new=True)
 

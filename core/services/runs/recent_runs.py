@@ -45,6 +45,20 @@ class CacheLimits:
     past_ttl: timedelta = timedelta(minutes=1)
 
 
+@dataclass(frozen=True)
+class AnswerForm:
+    """What was asked for about a run.
+
+    Attributes:
+        name: A word of the surface.
+        edition: Of the program that answers: answers in this form are stored, and used by programs
+            of the same edition.  `None` for a form whose answers are kept in this process only.
+    """
+
+    name: str
+    edition: str | None = None
+
+
 @dataclass(frozen=True, kw_only=True)
 class KeptAnswer:
     """The status of an ended run, as a surface wrote it.
@@ -73,7 +87,7 @@ class RecentRuns:
 
     def __post_init__(self) -> None:
         # An answer with its size, which is measured once; so are the earlier runs.
-        self._ended: TTLCache[tuple[str, str], tuple[KeptAnswer, int]] = TTLCache(
+        self._ended: TTLCache[tuple[str, AnswerForm], tuple[KeptAnswer, int]] = TTLCache(
             self.limits.max_bytes,
             self.limits.ttl.total_seconds(),
             timer=self.timer,
@@ -91,12 +105,12 @@ class RecentRuns:
         """About how much memory is in use."""
         return self._ended.currsize + self._past.currsize
 
-    def get(self, run_id: str, form: str) -> KeptAnswer | None:
+    def get(self, run_id: str, form: AnswerForm) -> KeptAnswer | None:
         """What was answered about a run in a form, if it is kept."""
         kept = self._ended.get((run_id, form))
         return None if kept is None else kept[0]
 
-    def put(self, run: Run, form: str, answer: KeptAnswer) -> None:
+    def put(self, run: Run, form: AnswerForm, answer: KeptAnswer) -> None:
         """Keep what was answered about an ended run; about a live one it changes with time."""
         if not run.status.is_final or run.is_work_pending:
             return

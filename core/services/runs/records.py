@@ -1,4 +1,4 @@
-"""What was recorded of a run: its events, its kills, and its conversation."""
+"""What was recorded of a run: its events, kills, checkpoints, and its conversation."""
 
 from __future__ import annotations
 
@@ -8,15 +8,19 @@ from typing import Any
 from uuid import UUID
 
 from core.domain.actor import Action, Actor
+from core.domain.failures.failed_attempt import FailedAttempt
 from core.domain.kills.termination import Termination
 from core.domain.redact import redact_field
+from core.domain.runs.checkpoint import Checkpoint
 from core.domain.runs.event import EventKind, EventRecord
 from core.domain.runs.run import Run
+from core.domain.runs.work.patch import WorkPatch
 from core.services.context import ServiceContext, require_permission
 from core.services.runs.targets import find_run
-from core.store import events, terminations
-from core.store.runs import run_queries
+from core.store import events, failures, patches, terminations
+from core.store.runs import run_queries, tasks
 from core.store.sessions import transcript_pages
+from core.store.sessions.checkpoints import checkpoints
 from core.store.tables.types import sanitize_text
 
 
@@ -26,6 +30,15 @@ class TranscriptEntry:
 
     id: int
     entry: Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class NamedRun:
+    """What people call a run: the task that it works on, and its number among the runs on that."""
+
+    run_id: str
+    task: str
+    leg: int
 
 
 @dataclass(frozen=True)
@@ -43,10 +56,19 @@ class RunRecordService:
             require_permission(by, Action.VIEW)
             return await find_run(session, target, by)
 
-    async def run_id_of(self, uuid: UUID) -> str:
-        """The id that people use of the run whose row has this id."""
+    async def named(self, uuid: UUID) -> NamedRun:
+        """What people call the run whose row has this id."""
         async with self.context.transaction() as session:
-            return (await run_queries.get_by_uuid(session, uuid)).run_id
+            run = await run_queries.get_by_uuid(session, uuid)
+            place = await tasks.of_run(session, run)
+        return NamedRun(run_id=run.run_id, task=place.about, leg=place.leg)
+
+    async def patch(self, target: str, *, by: Actor) -> tuple[Run, WorkPatch | None]:
+        """The run, and the lines that it changed; `None` if none were kept."""
+        async with self.context.transaction() as session:
+            require_permission(by, Action.VIEW)
+            run = await find_run(session, target, by)
+            return run, await patches.of_run(session, run.id)
 
     async def events(
         self,
@@ -71,6 +93,20 @@ class RunRecordService:
             require_permission(by, Action.VIEW)
             run = await find_run(session, target, by)
             return run, await terminations.all_of_run(session, run.id)
+
+    async def checkpoints(self, target: str, *, by: Actor) -> tuple[Run, Sequence[Checkpoint]]:
+        """The run, and the checkpoints that it took, oldest first."""
+        async with self.context.transaction() as session:
+            require_permission(by, Action.VIEW)
+            run = await find_run(session, target, by)
+            return run, await checkpoints.of_run(session, run.id)
+
+    async def failures(self, target: str, *, by: Actor) -> tuple[Run, Sequence[FailedAttempt]]:
+        """The run, and its failed attempts, oldest first."""
+        async with self.context.transaction() as session:
+            require_permission(by, Action.VIEW)
+            run = await find_run(session, target, by)
+            return run, await failures.of_run(session, run.id)
 
     async def transcript(
         self, target: str, *, by: Actor, after_id: int = 0, subpath: str = "", limit: int

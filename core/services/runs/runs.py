@@ -8,7 +8,7 @@ from core.agent.definitions.catalog import Catalog
 from core.domain.actor import Action, Actor
 from core.domain.errors import BadRequest
 from core.domain.kills.termination import Termination
-from core.domain.repositories import DEFAULT_POLICY, RepositoryNotAllowed, RepositoryPolicy
+from core.domain.reach.repositories import DEFAULT_POLICY, RepositoryNotAllowed, RepositoryPolicy
 from core.domain.runs.errors import AlreadyRequested, OtherWorkflow, SessionBusy
 from core.domain.runs.request import (
     ContinueRequest,
@@ -17,11 +17,12 @@ from core.domain.runs.request import (
     RunFilter,
     StartRequest,
     StartResult,
-    check_limits,
 )
 from core.domain.runs.run import MIN_RUN_ID_DIGITS, Run, RunStatus
 from core.domain.runs.session import MessageType
 from core.domain.runs.snapshot import RunSnapshot
+from core.domain.sessions.names import SessionNameTaken
+from core.domain.sessions.recovery import RecoveryNotNeeded, may_recover
 from core.domain.workflow import OnWorkerLost, WorkflowDefinition
 from core.services.context import ServiceContext, require_permission
 from core.services.runs import new_runs, snapshots
@@ -84,7 +85,11 @@ class RunService:
             Unavailable: If the database cannot be reached.
         """
         try:
-            return await self._start(request, by)
+            try:
+                return await self._start(request, by)
+            except SessionNameTaken:
+                # A concurrent request has just made a session of this name: now it is found.
+                return await self._start(request, by)
         except AlreadyRequested as earlier:
             return await self._repeat_answer(earlier.run_id)
         except RepositoryNotAllowed as refusal:
@@ -139,7 +144,8 @@ class RunService:
             RepositoryNotAllowed: If its repository may not be cloned any more.
             SessionBusy: If the session's newest run is live.
             UnknownWorkflow: If the request names a workflow that there is not.
-            BadRequest: If the number of turns is out of bounds, or the workflow is another one.
+            BadRequest: If a value is out of bounds, or the workflow is another one.
+            RecoveryNotNeeded: If it is to recover a conversation that can be continued.
             Unavailable: If the database cannot be reached.
         """
         try:
@@ -153,7 +159,7 @@ class RunService:
     async def _continue(
         self, request: ContinueRequest, by: Actor, place: Place | None
     ) -> StartResult:
-        check_limits(request.additional_turns, None, None)
+        request.check()
         async with self.context.transaction() as session:
             existing = await run_queries.find_by_request(session, request.request_key)
             if existing is not None:
@@ -167,6 +173,8 @@ class RunService:
                 return await new_runs.start_result(session, earlier, is_new=False)
             if newest.is_live:
                 raise SessionBusy(newest.run_id)
+            if request.recovers and not may_recover(newest):
+                raise RecoveryNotNeeded(newest.run_id)
             self._require_workflow(newest, request.workflow)
             self._require_allowed(newest.git_repo)
             run = new_runs.run_for_continue(
@@ -222,7 +230,12 @@ class RunService:
         async with self.context.transaction() as session:
             run = await find_killable(session, request.target, by)
             if run.is_live:
-                return await request_kill(session, run, request, by=by, now=self.context.clock())
+                try:
+                    return await request_kill(
+                        session, run, request, by=by, now=self.context.clock()
+                    )
+                except AlreadyEnded as ended:
+                    run = ended.run
             latest = await terminations.latest_of_run(session, run.id)
             if latest is None or run.status is not RunStatus.KILLED:
                 raise AlreadyEnded(run)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -11,27 +12,35 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from core.domain.fleet.attempt import machine_name
 from core.domain.kills.termination import Phase, Termination
 from core.domain.runs.event import EventKind
+from core.domain.runs.restarts.origin import RestartOrigin
 from core.domain.runs.run import Run, RunStatus
-from core.domain.runs.snapshot import RunSnapshot
+from core.domain.runs.snapshot import RunLink, RunSnapshot
+from core.domain.sessions.ledger import LedgerSum
 from core.services.fleet import admission
-from core.store import events, steps, terminations, users
+from core.store import events, ledger, steps, terminations, users
 from core.store.alerts import progress_posts
 from core.store.fleet import attempts, pending
-from core.store.runs import run_queries, tasks
+from core.store.runs import restarts, run_queries, tasks
+from core.store.runs.thread_read import LegRead
+from core.store.sessions.checkpoints import checkpoints
 from core.store.slack import slack_messages
 
 # The events that are shown to a person who follows a run.
-NOTICE_KINDS = (
-    EventKind.API_RETRY,
-    EventKind.RATE_LIMIT,
-    EventKind.MCP_SERVER_FAILED,
-    EventKind.RUN_REQUEUED,
-    EventKind.RUN_STARTED,
-    EventKind.WORKER_LOST,
-    EventKind.WORK_CARRIED,
-    EventKind.WORK_RESTORED,
+NOTICE_KINDS = frozenset(
+    {
+        EventKind.API_RETRY,
+        EventKind.RATE_LIMIT,
+        EventKind.MCP_SERVER_FAILED,
+        EventKind.RUN_REQUEUED,
+        EventKind.RUN_STARTED,
+        EventKind.WORKER_LOST,
+        EventKind.WORK_CARRIED,
+        EventKind.WORK_RESTORED,
+        EventKind.CHECKPOINT_RESTORED,
+    }
 )
-_MAX_NOTICES = 200
+# Of each run.
+MAX_NOTICES = 200
 
 
 async def of_runs(session: AsyncSession, wanted: Sequence[Run]) -> list[RunSnapshot]:
@@ -101,11 +110,27 @@ async def of_paged_runs(session: AsyncSession, wanted: Sequence[Run]) -> list[Ru
     ]
 
 
+async def of_queued_page(session: AsyncSession, wanted: Sequence[Run]) -> list[RunSnapshot]:
+    """The same, and of the runs that wait to start also what they wait for."""
+    found = await of_paged_runs(session, wanted)
+    waiting = [run for run in wanted if run.status is RunStatus.PENDING]
+    if not waiting:
+        return found
+    holds = await admission.current_holds(session, waiting)
+    has_worker = await admission.has_available_worker(session)
+    return [
+        replace(one, hold=holds.get(one.run.run_id), has_available_worker=has_worker)
+        for one in found
+    ]
+
+
 async def named(session: AsyncSession, snapshot: RunSnapshot) -> RunSnapshot:
-    """The same snapshot with the task that the run works on, and its place in Slack."""
-    found = await tasks.of_sessions(session, {snapshot.run.session_id})
-    about = found[snapshot.run.id].about if snapshot.run.id in found else None
-    return (await _with_cards(session, [replace(snapshot, about=about)]))[0]
+    """The same snapshot with its checkpoints, what its agents cost, and its place in Slack."""
+    taken = tuple(await checkpoints.of_run(session, snapshot.run.id))
+    entries = await ledger.of_runs(session, [snapshot.run.id])
+    spent = LedgerSum.of_entries(entries.get(snapshot.run.id, ()))
+    named_run = replace(snapshot, checkpoints=taken, spent=spent)
+    return (await _with_cards(session, [named_run]))[0]
 
 
 async def _with_cards(session: AsyncSession, snapshots: Sequence[RunSnapshot]) -> list[RunSnapshot]:
@@ -127,6 +152,28 @@ async def _kill_machines(
     return {run: machine_name(host) for run, host in hosts.items()}
 
 
+def of_legs(legs: Sequence[LegRead]) -> list[RunSnapshot]:
+    """The snapshots of the legs of one session, as `of_session_runs` makes them, of what was read.
+
+    There is no more to read of any of the legs.
+    """
+    ids = {leg.run.id: leg.run.run_id for leg in legs}
+    about = tasks.about_of_legs([leg.run for leg in legs])
+    return [
+        RunSnapshot(
+            run=leg.run,
+            about=about.get(leg.run.id),
+            owner=leg.owner,
+            parent_run_id=ids.get(leg.run.parent_run_id) if leg.run.parent_run_id else None,
+            steps=tuple(leg.steps),
+            total=leg.total,
+            leg=number,
+            notices=tuple(leg.notices),
+        )
+        for number, leg in enumerate(legs, start=1)
+    ]
+
+
 async def of_session_runs(session: AsyncSession, legs: Sequence[Run]) -> list[RunSnapshot]:
     """The snapshots of the legs of one session, with totals and notices.
 
@@ -139,11 +186,16 @@ async def of_session_runs(session: AsyncSession, legs: Sequence[Run]) -> list[Ru
     """
     ids = {run.id: run.run_id for run in legs}
     totals = await run_queries.totals_of_sessions(session, {run.session_id for run in legs})
-    notices = await events.of_runs(session, list(ids), kinds=NOTICE_KINDS, limit=_MAX_NOTICES)
+    notices = await events.of_runs(session, list(ids), kinds=NOTICE_KINDS, limit=MAX_NOTICES)
     posts = await progress_posts.of_runs(session, ids)
+    about = tasks.about_of_legs(legs)
+    links = await _restart_links(session, legs)
     return [
         replace(
             snapshot,
+            about=about.get(snapshot.run.id),
+            restarted_from=links.origins.get(snapshot.run.id),
+            restarts=links.restarts.get(snapshot.run.id, ()),
             parent_run_id=ids.get(snapshot.run.parent_run_id)
             if snapshot.run.parent_run_id
             else None,
@@ -154,3 +206,35 @@ async def of_session_runs(session: AsyncSession, legs: Sequence[Run]) -> list[Ru
         )
         for number, snapshot in enumerate(await of_runs(session, legs), start=1)
     ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _RestartLinks:
+    """The runs before and after restarts, by the id of the run that has the link."""
+
+    origins: Mapping[UUID, RunLink]
+    restarts: Mapping[UUID, tuple[RunLink, ...]]
+
+
+async def _restart_links(session: AsyncSession, legs: Sequence[Run]) -> _RestartLinks:
+    origins = {leg.id: found for leg in legs if (found := RestartOrigin.of(leg)) is not None}
+    made = [
+        run
+        for run in await restarts.of_runs(session, [leg.id for leg in legs])
+        # In its own thread the next leg is seen anyway.
+        if run.session_id not in {leg.session_id for leg in legs}
+    ]
+    named = {*(origin.run_id for origin in origins.values()), *(run.run_id for run in made)}
+    cards = await slack_messages.cards_of_runs(session, sorted(named)) if named else {}
+    by_parent: dict[UUID, list[RunLink]] = defaultdict(list)
+    for run in made:
+        if run.parent_run_id is not None:
+            link = RunLink(run_id=run.run_id, card=cards.get(run.run_id))
+            by_parent[run.parent_run_id].append(link)
+    return _RestartLinks(
+        origins={
+            run: RunLink(run_id=origin.run_id, card=cards.get(origin.run_id))
+            for run, origin in origins.items()
+        },
+        restarts={run: tuple(found) for run, found in by_parent.items()},
+    )

@@ -13,22 +13,22 @@ from core.domain.errors import Unavailable
 from core.domain.progress.enrichment import Enrichment, StepReport
 from core.domain.runs.event import EventRecord
 from core.domain.runs.run import Run, whole_run_id
-from core.domain.runs.step import Step, StepStatus
+from core.domain.runs.step import Step
 from core.services.context import ServiceContext, require_permission
 from core.services.runs.enrichment import EVENTS, enrichment_of, enrichment_of_read
-from core.services.runs.recent_runs import KeptAnswer, RecentRuns
+from core.services.runs.kept_answers import KeptAnswers
+from core.services.runs.recent_runs import AnswerForm, KeptAnswer, RecentRuns
 from core.services.runs.targets import find_run
 from core.store import events, steps
 from core.store.database.engine import translate_errors
-from core.store.runs import status_read
+from core.store.runs import status_read, tasks
 from core.store.runs.status_read import RowMark
+from core.store.runs.tasks import TaskPlace
 
 log = logging.getLogger(__name__)
 
 # A status is no log; the events of a run have a route of their own.
 _MAX_LOG_EVENTS = 500
-# A step's duration grows while it is in progress.
-_IN_PROGRESS = StepStatus.IN_PROGRESS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +42,7 @@ class StatusReport:
         enrichment: `None` if it was not asked for.
         log_events: The newest events, oldest first; `None` if they were not asked for.
         mark: Of the run's row; `None` if the status was not read at once.
+        place: The task that it works on; `None` for its own task, or if it was not asked for.
     """
 
     run: Run
@@ -50,18 +51,24 @@ class StatusReport:
     enrichment: Enrichment | None = None
     log_events: Sequence[EventRecord] | None = None
     mark: RowMark | None = field(default=None, compare=False)
+    place: TaskPlace | None = None
 
 
-@dataclass(frozen=True)
+@dataclass
 class StatusService:
     """Reads statuses, of rows only.
 
     Attributes:
         cache: May be switched off; the answers are the same.
+        answers: What was answered about ended runs.
     """
 
     context: ServiceContext
     cache: RecentRuns = field(default_factory=RecentRuns)
+    answers: KeptAnswers = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.answers = KeptAnswers(self.context, self.cache)
 
     async def status(
         self, target: str, *, by: Actor, is_enhanced: bool = True, has_logs: bool = False
@@ -88,12 +95,12 @@ class StatusService:
                 return direct
         return await self._by_parts(target, by, is_enhanced=is_enhanced, has_logs=has_logs)
 
-    async def kept(self, target: str, form: str, *, by: Actor) -> KeptAnswer | None:
+    async def kept(self, target: str, form: AnswerForm, *, by: Actor) -> KeptAnswer | None:
         """What was answered about an ended run, if its row is still the same; `None` if not.
 
         Args:
             target: Only a whole run id has an answer.
-            form: What was asked for, in a word of the surface.
+            form: What was asked for.
             by: The person who asks.
 
         Raises:
@@ -102,26 +109,46 @@ class StatusService:
         run_id = whole_run_id(target)
         if run_id is None or not is_allowed(by, Action.VIEW):
             return None
-        answer = self.cache.get(run_id, form)
-        if answer is None:
-            return None
-        with translate_errors():
-            mark = await status_read.read_mark(self.context.database.reads, run_id)
-        return answer if answer.mark == mark else None
+        return await self.answers.find(run_id, form)
 
-    def keep(self, report: StatusReport, form: str, *, written: bytes, etag: str) -> None:
-        """Keep what was answered, if it does not change as time passes.
+    def keep(self, report: StatusReport, form: AnswerForm, *, written: bytes, etag: str) -> None:
+        """Keep what was answered about an ended run.
 
         Args:
             report: What was answered.
             form: As of `kept`.
-            written: The answer, which depends on nothing but the report, the form and the time.
+            written: The answer, which depends on nothing but the report and the form.
             etag: The surface's mark of it.
         """
-        found = () if report.enrichment is None else report.enrichment.steps
-        if report.mark is not None and all(one.status is not _IN_PROGRESS for one in found):
+        if report.mark is not None:
             answer = KeptAnswer(mark=report.mark, written=written, etag=etag)
-            self.cache.put(report.run, form, answer)
+            self.answers.keep(report.run, form, answer)
+
+    async def reports(self, run_ids: Sequence[str]) -> list[StatusReport]:
+        """The whole statuses of several ended runs, read at once, in any order.
+
+        Raises:
+            Unavailable: If the database cannot be reached.
+        """
+        with translate_errors():
+            found = await status_read.read_many(self.context.database.reads, run_ids, window=EVENTS)
+        reports = []
+        for one in found:
+            enrichment = await enrichment_of_read(self.context, one, cache=self.cache)
+            reports.append(_report(one.run, enrichment.steps, enrichment, one.mark))
+        return await self._with_places(reports)
+
+    async def _with_places(self, reports: Sequence[StatusReport]) -> list[StatusReport]:
+        """The same reports, those of continuations with the task that they work on."""
+        later = {one.run.session_id for one in reports if tasks.begins_no_task(one.run)}
+        if not later:
+            return list(reports)
+        async with self.context.transaction() as session:
+            places = await tasks.of_sessions(session, later)
+        return [
+            replace(one, place=places.get(one.run.id)) if tasks.begins_no_task(one.run) else one
+            for one in reports
+        ]
 
     async def _direct(self, target: str, *, is_enhanced: bool) -> StatusReport | None:
         """The status by one statement; `None` if that does not answer.
@@ -147,7 +174,8 @@ class StatusService:
             if not is_enhanced:
                 return _report(found.run, found.steps, None, found.mark)
             enrichment = await enrichment_of_read(self.context, found, cache=self.cache)
-            return _report(found.run, enrichment.steps, enrichment, found.mark)
+            report = _report(found.run, enrichment.steps, enrichment, found.mark)
+            return (await self._with_places([report]))[0]
         except Unavailable:
             raise
         except Exception as error:
@@ -192,6 +220,8 @@ class StatusService:
         # The enrichment has the steps: then they need no second query.
         found = enrichment.steps if enrichment else await steps.of_run(session, run.id)
         report = _report(run, found, enrichment)
+        if is_enhanced and tasks.begins_no_task(run):
+            report = replace(report, place=await tasks.of_run(session, run))
         if not has_logs:
             return report
         newest = await events.newest_of_run(session, run.id, limit=_MAX_LOG_EVENTS)

@@ -3,41 +3,48 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from core.domain.actor import Actor
-from core.domain.errors import NotFound
 from core.domain.runs.errors import RunIdTooShort, RunNotFound
 from core.domain.runs.request import ContinueRequest
-from core.domain.runs.run import Run
+from core.domain.runs.run import Run, whole_run_id
 from core.domain.runs.session import Session
 from core.services.runs import new_runs
 from core.store.runs import run_queries
-from core.store.sessions import sessions
+from core.store.sessions import found_sessions
 
 
 async def find_run(session: AsyncSession, target: str, by: Actor, *, min_digits: int = 1) -> Run:
-    """Find a run by its id or prefix, or the newest run of a session by its name or id."""
+    """Find the run that a person means.
+
+    That is, in this order: the run with this id; the newest run of the session with this name;
+    the run whose id begins so; the newest run of the session whose id begins so.
+
+    Raises:
+        RunNotFound: If there is none.
+        RunIdTooShort: If it is the beginning of a run's id with fewer than `min_digits` digits.
+        AmbiguousRun, AmbiguousSession: If several are meant equally.
+    """
+    if whole_run_id(target) is None:
+        named = await found_sessions.by_name(session, target, user_id=by.user_id)
+        newest = await _newest_run(session, named)
+        if newest is not None:
+            return newest
     try:
         return await run_queries.resolve(session, target, min_digits=min_digits)
     except (RunNotFound, RunIdTooShort):
-        found = await _find_session(session, target, by)
-        session_runs = await run_queries.legs_of_session(session, found.id) if found else []
-        if not session_runs:
+        found = await found_sessions.by_id_beginning(session, target)
+        newest = await _newest_run(session, found)
+        if newest is None:
             raise
-        return session_runs[-1]
+        return newest
 
 
-async def _find_session(session: AsyncSession, target: str, by: Actor) -> Session | None:
-    found = await sessions.find_by_name(session, target, user_id=by.user_id)
-    if found is not None:
-        return found
-    try:
-        return await sessions.get(session, UUID(target))
-    except (ValueError, NotFound):
-        return None
+async def _newest_run(session: AsyncSession, found: Session | None) -> Run | None:
+    legs = [] if found is None else await run_queries.legs_of_session(session, found.id)
+    return legs[-1] if legs else None
 
 
 def earlier_continuation(

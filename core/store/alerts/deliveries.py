@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -12,10 +11,10 @@ from sqlalchemy import Interval, String, cast, func, literal, or_, select, updat
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from core.domain.alerts.delivery import AlertGroup, Handling
+from core.domain.alerts.channels.delivery import AlertGroup, Handling
 from core.domain.alerts.details import ToldChannel
 from core.domain.drawables import DrawableKind
-from core.store.tables.alerts import AlertDeliveryRow, AlertEventRow, AlertGroupRow
+from core.store.tables.alerts.episodes import AlertDeliveryRow, AlertEventRow, AlertGroupRow
 from core.store.tables.slack import SlackMessageRow
 
 
@@ -61,21 +60,44 @@ async def add(session: AsyncSession, deliveries: Sequence[Delivery], *, now: dat
         )
 
 
-async def told_channels(
+async def handlings(
     session: AsyncSession, alert_ids: Collection[UUID]
-) -> Mapping[UUID, frozenset[tuple[str, str]]]:
-    """The channels that have a delivery of these alerts, as (team, channel)."""
+) -> Mapping[tuple[UUID, str, str], Handling]:
+    """What became of these alerts, by (alert, team, channel)."""
     if not alert_ids:
         return {}
-    found: dict[UUID, set[tuple[str, str]]] = defaultdict(set)
     rows = await session.execute(
         select(
-            AlertDeliveryRow.alert_id, AlertDeliveryRow.team_id, AlertDeliveryRow.channel_id
+            AlertDeliveryRow.alert_id,
+            AlertDeliveryRow.team_id,
+            AlertDeliveryRow.channel_id,
+            AlertDeliveryRow.handling,
         ).where(AlertDeliveryRow.alert_id.in_(list(alert_ids)))
     )
-    for alert_id, team_id, channel_id in rows:
-        found[alert_id].add((team_id, channel_id))
-    return {alert_id: frozenset(channels) for alert_id, channels in found.items()}
+    return {
+        (alert_id, team_id, channel_id): Handling(handling)
+        for alert_id, team_id, channel_id, handling in rows
+    }
+
+
+async def decide_anew(session: AsyncSession, deliveries: Collection[Delivery]) -> None:
+    """Write what becomes now of alerts that channels were not told of."""
+    for one in deliveries:
+        await session.execute(
+            update(AlertDeliveryRow)
+            .where(
+                AlertDeliveryRow.alert_id == one.alert_id,
+                AlertDeliveryRow.team_id == one.team_id,
+                AlertDeliveryRow.channel_id == one.channel_id,
+            )
+            .values(
+                handling=one.handling.value,
+                group_id=one.group_id,
+                subscription_id=one.subscription_id,
+                held_until=one.held_until,
+            )
+            .execution_options(synchronize_session=False)
+        )
 
 
 async def recent_groups(session: AsyncSession, *, since: datetime) -> list[AlertGroup]:

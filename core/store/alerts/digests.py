@@ -11,17 +11,17 @@ from sqlalchemy import ColumnElement, and_, func, or_, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from core.domain.alerts.digest import Digest
-from core.domain.alerts.digest_figures import DayFigures, KillFigures, WorkflowFailures
+from core.domain.alerts.channels.subscription import AlertFilter
 from core.domain.alerts.episode import OPEN_STATES
 from core.domain.alerts.kinds import AlertKind, SubjectType
-from core.domain.alerts.subscription import AlertFilter
+from core.domain.alerts.posts.digest import Digest
+from core.domain.alerts.posts.digest_figures import DayFigures, KillFigures, WorkflowFailures
 from core.domain.runs.run import Run, RunStatus, StopReason
 from core.domain.runs.stats import RunStats
 from core.store import stats
 from core.store.runs.columns import to_run
-from core.store.tables.alert_subscriptions import DigestRow
-from core.store.tables.alerts import AlertRow
+from core.store.tables.alerts.episodes import AlertRow
+from core.store.tables.alerts.subscriptions import DigestRow
 from core.store.tables.runs import RunRow
 from core.store.tables.terminations import TerminationRow
 from core.store.tables.users import UserRow

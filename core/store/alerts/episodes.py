@@ -12,10 +12,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from core.domain.alerts.condition import AlertKey
 from core.domain.alerts.episode import OPEN_STATES, Episode
-from core.domain.alerts.kinds import AlertKind, Subject, SubjectType
+from core.domain.alerts.kinds import AlertKind, Severity, Subject, SubjectType
 from core.domain.paging import COUNT_LIMIT, Page, PageKey
 from core.store.database.advisory_locks import AdvisoryLock
-from core.store.tables.alerts import AlertRow, alert_values
+from core.store.tables.alerts.episodes import AlertRow, alert_values
 from core.store.tables.types import AwareDateTime
 
 _TRY_LOCK = text("SELECT pg_try_advisory_xact_lock(:key)")
@@ -126,6 +126,7 @@ async def page(
     session: AsyncSession,
     *,
     kinds: Collection[AlertKind] = (),
+    severities: Collection[Severity] = (),
     is_open: bool | None = None,
     run_id: UUID | None = None,
     after: PageKey | None,
@@ -136,12 +137,15 @@ async def page(
     Args:
         session: An open database session.
         kinds: Only these kinds; empty for all.
+        severities: Only of these severities; empty for all.
         is_open: Only open ones, or only ended ones; `None` for both.
         run_id: Only those about the run with this row id.
         after: The last entry of the page before; `None` for the first page.
         limit: The length of the page.
     """
     query = _filters(kinds, is_open=is_open, run_id=run_id)
+    if severities:
+        query = query.where(AlertRow.severity.in_([one.value for one in severities]))
     total: int = (
         await session.scalar(
             select(func.count()).select_from(query.limit(COUNT_LIMIT + 1).subquery())
@@ -166,6 +170,22 @@ async def page(
         total=min(total, COUNT_LIMIT),
         is_total_exact=total <= COUNT_LIMIT,
     )
+
+
+async def newest_of_run(session: AsyncSession, run_id: UUID, *, limit: int) -> list[Episode]:
+    """The alerts about a run that have fired, the newest first.
+
+    Args:
+        session: An open database session.
+        run_id: The id of the run's row.
+        limit: The most of them.
+    """
+    rows = await session.scalars(
+        _filters((), is_open=None, run_id=run_id)
+        .order_by(AlertRow.fired_at.desc(), AlertRow.id.desc())
+        .limit(limit)
+    )
+    return [row.to_episode() for row in rows]
 
 
 async def delete_ended(session: AsyncSession, *, before: datetime, limit: int) -> int:

@@ -11,8 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from core.domain.drawables import DrawableKind
 from core.store.slack import drawables
-from core.store.tables.alert_subscriptions import DigestRow, RunDayRow
-from core.store.tables.alerts import AlertDeliveryRow, AlertGroupRow
+from core.store.tables.alerts.episodes import AlertDeliveryRow, AlertGroupRow
+from core.store.tables.alerts.subscriptions import DigestRow, RunDayRow
 
 
 async def delete_empty_groups(session: AsyncSession, *, before: datetime, limit: int) -> int:

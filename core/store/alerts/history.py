@@ -11,7 +11,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from core.domain.alerts.history import AlertEventRecord
-from core.store.tables.alerts import AlertEventRow
+from core.store.tables.alerts.episodes import AlertEventRow
 
 
 async def append(session: AsyncSession, events: Sequence[AlertEventRecord]) -> None:

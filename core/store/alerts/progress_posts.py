@@ -10,13 +10,13 @@ from sqlalchemy import Interval, func, literal, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from core.domain.alerts.progress import ProgressPost
-from core.domain.alerts.subscription import Subscription
+from core.domain.alerts.channels.subscription import Subscription
+from core.domain.alerts.posts.progress import ProgressPost
 from core.domain.runs.run import LIVE_STATUSES, Run
 from core.store.alerts.digests import runs_that_pass
 from core.store.runs.columns import to_run
 from core.store.runs.compare_and_set import time_literal
-from core.store.tables.alert_subscriptions import ProgressPostRow, SubscriptionRow
+from core.store.tables.alerts.subscriptions import ProgressPostRow, SubscriptionRow
 from core.store.tables.runs import RunRow
 
 

@@ -12,13 +12,11 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from core.domain.alerts.trends.failure_rate import EndedRun
+from core.domain.alerts.trends.judging import is_failure, is_judged
 from core.domain.alerts.trends.statistics import Proportion
 from core.domain.runs.run import RunStatus, StopReason
 from core.store.alerts.facts import newest_ended_query
-from core.store.tables.alert_subscriptions import RunDayRow
-
-# Ends that are no failures of the workflow: a limit did its work.
-_LIMITS = frozenset({StopReason.MAX_TURNS, StopReason.BUDGET})
+from core.store.tables.alerts.subscriptions import RunDayRow
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,22 +30,6 @@ class DayTotal:
     failures: int = 0
     costed: int = 0
     cost_usd: Decimal = Decimal(0)
-
-
-def is_judged(status: RunStatus, reason: StopReason | None) -> bool:
-    """Whether the end says something about the workflow: nobody stopped it, no usage limit did."""
-    return (
-        status in {RunStatus.COMPLETED, RunStatus.FAILED} and reason is not StopReason.USAGE_LIMIT
-    )
-
-
-def is_failure(status: RunStatus, reason: StopReason | None) -> bool:
-    """Whether the end is a failure of the workflow; turn and budget limits are none."""
-    return (
-        status is RunStatus.FAILED
-        and reason is not StopReason.USAGE_LIMIT
-        and reason not in _LIMITS
-    )
 
 
 async def add(session: AsyncSession, totals: Sequence[DayTotal]) -> None:

@@ -10,8 +10,8 @@ from sqlalchemy import Select, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from core.domain.alerts.subscription import Source, Subscription
-from core.store.tables.alert_subscriptions import SubscriptionRow, subscription_values
+from core.domain.alerts.channels.subscription import Source, Subscription
+from core.store.tables.alerts.subscriptions import SubscriptionRow, subscription_values
 
 _IS_ACTIVE = SubscriptionRow.ended_at.is_(None)
 

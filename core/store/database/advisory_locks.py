@@ -27,3 +27,6 @@ class AdvisoryLock(IntEnum):
 
     ALERTS = 0x5167_0004
     """Evaluation of alerts; held until the transaction ends."""
+
+    ANALYTICS = 0x5167_0005
+    """Computing a day of the history; held until the transaction ends."""

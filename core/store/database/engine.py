@@ -202,6 +202,8 @@ def translate_errors() -> Iterator[None]:
         code = str(getattr(error, "sqlstate", None) or "")
         if _is_connection_failure(error) or code.startswith(_UNAVAILABLE_CODES):
             raise DatabaseUnavailable(str(error) or type(error).__name__, sqlstate=code) from error
+        if code.startswith(_BAD_VALUE_CLASS):
+            raise Unstorable(str(error)) from error
         raise
 
 

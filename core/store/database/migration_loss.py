@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 
 from sqlalchemy import Connection, text
 
-# Tables and columns are compared by number, since revisions also rename them.
+# Tables and columns are compared by number, since revisions also rename them.  A table that was
+# made anew, with or without partitions, is compared with the one that had its name.
 _TABLES = """
     SELECT c.oid::bigint AS id, c.oid::regclass::text AS name
     FROM pg_class c
-    WHERE c.relkind = 'r' AND NOT c.relispartition
+    WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition
       AND c.relnamespace NOT IN (
           SELECT oid FROM pg_namespace WHERE nspname LIKE 'pg\\_%' OR nspname = 'information_schema'
       )
@@ -81,7 +82,7 @@ class MigrationWatch:
         before = self._before
         after = _State.read(connection, counts_rows=self.counts_rows)
         lost = {
-            before.tables[table]: count - after.rows.get(table, 0)
+            before.tables[table]: count - after.rows.get(after.successor(table, before), 0)
             for table, count in before.rows.items()
         }
         columns = (
@@ -105,6 +106,14 @@ class _State:
     tables: Mapping[int, str]
     rows: Mapping[int, int]
     columns: Mapping[tuple[int, int], str]
+
+    def successor(self, table: int, before: _State) -> int:
+        """The number that a table of an earlier state has now; its old one if it is gone."""
+        if table in self.tables:
+            return table
+        name = before.tables[table]
+        made = [number for number, now in self.tables.items() if now == name]
+        return made[0] if made and made[0] not in before.tables else table
 
     @classmethod
     def read(cls, connection: Connection, *, counts_rows: bool) -> _State:

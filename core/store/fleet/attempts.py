@@ -203,6 +203,11 @@ async def of_run(session: AsyncSession, run: UUID) -> list[AttemptRecord]:
     return await _list(session, AttemptRow.run_id == run)
 
 
+async def of_runs(session: AsyncSession, runs: Collection[UUID]) -> list[AttemptRecord]:
+    """List all attempts of these runs, oldest first."""
+    return await _list(session, AttemptRow.run_id.in_(list(runs)))
+
+
 async def newest_hosts(session: AsyncSession, runs: Collection[UUID]) -> dict[UUID, str]:
     """The machine of the newest attempt of each of these runs that has any."""
     rows = await session.execute(

@@ -29,7 +29,7 @@ from core.domain.fleet.gauges import FleetGauges
 from core.domain.fleet.workers import QueueReason, WorkerState
 from core.domain.kills.termination import Phase
 from core.domain.runs.run import LIVE_STATUSES, RunStatus, WaitingOn
-from core.store.tables.alerts import AlertRow
+from core.store.tables.alerts.episodes import AlertRow
 from core.store.tables.attempts import AttemptRow
 from core.store.tables.drawables import DrawableRow
 from core.store.tables.fleet import WorkerRow
@@ -42,8 +42,16 @@ _ALERTS = "alerts"
 
 def live_runs_query() -> Select[*tuple[Any, ...]]:
     """SQL: the live runs in groups, and since when the oldest pending one of each group waits."""
-    # A requeued run waits since its last change, which was the requeue.
-    waits_since = case((RunRow.attempt > 1, RunRow.updated_at), else_=RunRow.created_at)
+    # A requeued run waits since its last change, which was the requeue; one that is tried again
+    # only from the time on when it may be.
+    waits_since = case(
+        (RunRow.retry_at.is_not(None), RunRow.retry_at),
+        (RunRow.attempt > 1, RunRow.updated_at),
+        else_=RunRow.created_at,
+    )
+    is_queued = (RunRow.status == RunStatus.PENDING) & (
+        RunRow.retry_at.is_(None) | (RunRow.retry_at <= func.now())
+    )
     return (
         select(
             RunRow.status,
@@ -51,7 +59,8 @@ def live_runs_query() -> Select[*tuple[Any, ...]]:
             RunRow.waiting_on,
             RunRow.queue_reason,
             func.count().label("runs"),
-            func.min(waits_since).filter(RunRow.status == RunStatus.PENDING).label("oldest"),
+            func.count().filter(is_queued).label("queued"),
+            func.min(waits_since).filter(is_queued).label("oldest"),
         )
         # In the words of the partial index `idx_workflow_runs_live`.
         .where(RunRow.status.in_(sorted(LIVE_STATUSES)))
@@ -105,8 +114,9 @@ async def read(session: AsyncSession, *, now: datetime) -> FleetGauges:
             waiting[WaitingOn(row.waiting_on)] += row.runs
         if status is RunStatus.PENDING:
             reason = None if row.queue_reason is None else QueueReason(row.queue_reason)
-            pending[reason] += row.runs
-            oldest = row.oldest if oldest is None else min(oldest, row.oldest)
+            pending[reason] += row.queued
+            found = [one for one in (oldest, row.oldest) if one is not None]
+            oldest = min(found, default=None)
     counts: dict[str, dict[str | None, int]] = {}
     slots = 0
     for row in await session.execute(open_rows_query()):

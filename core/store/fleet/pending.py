@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Select, func, select, text, update
@@ -14,7 +14,7 @@ from core.domain.fleet.workers import QueueReason, WorkerState
 from core.domain.runs.run import LIVE_STATUSES, Run, RunStatus
 from core.store.database.advisory_locks import AdvisoryLock
 from core.store.runs.columns import to_run
-from core.store.runs.compare_and_set import NEXT_VERSION
+from core.store.runs.compare_and_set import NEXT_VERSION, time_literal
 from core.store.tables.fleet import WorkerRow
 from core.store.tables.runs import RunRow
 
@@ -27,6 +27,7 @@ _LOCK_ADMISSION = text("""
 """)
 
 _PENDING = RunRow.status == RunStatus.PENDING
+_NEVER_WAITED = RunRow.retry_at.is_(None)
 # Pending without a job: the run waits for admission.
 _UNADMITTED = _PENDING & RunRow.job_id.is_(None)
 # Within a priority: requeued runs, then runs with a job, then runs without one.
@@ -51,10 +52,25 @@ async def lock_admission(session: AsyncSession) -> None:
     )
 
 
+def _is_due(now: datetime) -> ColumnElement[bool]:
+    """SQL: the run does not wait for the time of its next attempt."""
+    return _NEVER_WAITED | (RunRow.retry_at <= time_literal(now))
+
+
 async def admission_runs(
-    session: AsyncSession, *, repository_key: Callable[[str | None], str | None]
+    session: AsyncSession,
+    *,
+    repository_key: Callable[[str | None], str | None],
+    due_at: datetime | None = None,
 ) -> list[AdmissionRun]:
-    """List every live run; `repository_key` normalises the address of a repository."""
+    """List every live run.
+
+    Args:
+        session: An open session.
+        repository_key: Normalises the address of a repository.
+        due_at: Leave out the runs that still wait at this time for their next attempt.
+    """
+    is_due = [] if due_at is None else [_is_due(due_at)]
     rows = await session.execute(
         select(
             RunRow.run_id,
@@ -65,7 +81,8 @@ async def admission_runs(
             RunRow.user_id,
             RunRow.git_repo,
             RunRow.queue_reason,
-        ).where(RunRow.status.in_(sorted(LIVE_STATUSES)))
+            ((RunRow.attempt > 1) & _NEVER_WAITED).label("has_claim"),
+        ).where(RunRow.status.in_(sorted(LIVE_STATUSES)), *is_due)
     )
     return [
         AdmissionRun(
@@ -77,15 +94,16 @@ async def admission_runs(
             user_id=row.user_id,
             repository=repository_key(row.git_repo),
             reason=QueueReason(row.queue_reason) if row.queue_reason else None,
+            has_claim=row.has_claim,
         )
         for row in rows
     ]
 
 
 async def lock_unadmitted(
-    session: AsyncSession, run_ids: Collection[str] | None = None
+    session: AsyncSession, run_ids: Collection[str] | None = None, *, now: datetime
 ) -> list[Run]:
-    """Lock the runs that wait for admission, in order; `None` means all of them.
+    """Lock the runs that wait for admission and are due, in order; `None` means all of them.
 
     A run that another transaction is changing is left out.  Waiting for it could deadlock, and
     the other transaction will ask for admission itself.
@@ -93,7 +111,7 @@ async def lock_unadmitted(
     filters = [] if run_ids is None else [RunRow.run_id.in_(list(run_ids))]
     rows = await session.scalars(
         select(RunRow)
-        .where(_UNADMITTED, *filters)
+        .where(_UNADMITTED, _is_due(now), *filters)
         .order_by(*_ORDER)
         .with_for_update(key_share=True, skip_locked=True)
         .execution_options(populate_existing=True)
@@ -132,7 +150,8 @@ async def positions(
     """Return the queue: for each run its position (1 is next) and the cap that holds it.
 
     The order is by priority; then come requeued runs, runs that were admitted already, and the
-    others by age.  A run that is being killed is no longer in the queue.
+    others by age.  A run that is being killed is no longer in the queue, and one that waits for the
+    time of its next attempt is not yet in it.
 
     Args:
         session: An open session.
@@ -183,7 +202,9 @@ async def has_available_worker(session: AsyncSession, *, max_silence: timedelta)
 def _pending_queue() -> Select[str, str | None, int]:
     position = func.row_number().over(order_by=_ORDER).label("position")
     return select(RunRow.run_id, RunRow.queue_reason, position).where(
-        _PENDING, RunRow.kill_requested_at.is_(None)
+        _PENDING,
+        RunRow.kill_requested_at.is_(None),
+        _NEVER_WAITED | (RunRow.retry_at <= func.now()),
     )
 
 

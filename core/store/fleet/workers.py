@@ -72,6 +72,14 @@ async def mark_predecessors_gone(session: AsyncSession, worker: WorkerRecord) ->
     )
 
 
+async def exists(session: AsyncSession, worker_id: str) -> bool:
+    """Return whether there is a worker with this id, or was one not long ago."""
+    found = await session.scalar(
+        select(WorkerRow.worker_id).where(WorkerRow.worker_id == worker_id)
+    )
+    return found is not None
+
+
 async def list_recent(session: AsyncSession, *, gone_since: datetime) -> list[WorkerRecord]:
     """List the present workers, and those gone since `gone_since`; by node, newest first."""
     is_present = WorkerRow.state != WorkerState.GONE

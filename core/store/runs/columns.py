@@ -12,9 +12,9 @@ from typing import Any
 from core.domain.building import build
 from core.domain.fleet.workers import QueueReason
 from core.domain.runs.changes import RunChanges
-from core.domain.runs.diff import CommitInfo, DiffStat, FileChange
 from core.domain.runs.outcome import Outcome, OutcomeReason
 from core.domain.runs.run import CostSource, Run, RunStatus, StopReason, Usage, WaitingOn
+from core.domain.runs.work.diff import CommitInfo, DiffStat, FileChange
 from core.domain.workflow import OnWorkerLost
 from core.store.tables.runs import RunRow
 
@@ -60,7 +60,7 @@ _CONVERTED_FIELDS: Mapping[str, Callable[[Any], dict[str, Any]]] = MappingProxyT
 _SET_ON_CREATE = (
     "id", "run_id", "workflow_name", "task_input", "status", "created_at", "updated_at",
     "session_id", "started_at", "completed_at", "stop_reason", "attempt", "kill_requested_at",
-    "worker_id", "request_key",
+    "worker_id", "request_key", "restarted_from_checkpoint_id",
 )  # fmt: skip
 
 
@@ -115,7 +115,6 @@ _UNREAD = frozenset(
         "git_diff_files_changed",
         "duration_seconds",
         "total_tokens",
-        "restarted_from_checkpoint_id",
         "is_end_evaluated",
     }
 )

@@ -13,8 +13,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from core.domain.fleet.attempt import AttemptRecord
 from core.domain.runs.errors import AmbiguousRun, RunIdTooShort, RunNotFound
 from core.domain.runs.request import RunFilter
-from core.domain.runs.run import LIVE_STATUSES, RUN_ID_PREFIX, CostSource, Run, RunStatus
+from core.domain.runs.run import LIVE_STATUSES, RUN_ID_PREFIX, Run, RunStatus
 from core.domain.runs.snapshot import SessionTotal
+from core.domain.sessions.ledger import LedgerSum
+from core.store import ledger
 from core.store.runs.columns import to_run
 from core.store.tables.attempts import AttemptRow
 from core.store.tables.runs import RunRow
@@ -94,6 +96,17 @@ async def resolve(session: AsyncSession, text: str, *, min_digits: int = 1) -> R
     return found[0]
 
 
+async def begins_with(session: AsyncSession, text: str) -> bool:
+    """Whether the id of any run begins with a text, with or without `run_`."""
+    try:
+        await resolve(session, text)
+    except RunNotFound:
+        return False
+    except AmbiguousRun:
+        return True
+    return True
+
+
 async def find_by_request(session: AsyncSession, request_key: str) -> Run | None:
     """Return the run that a request has started, if it has."""
     row = await session.scalar(select(RunRow).where(RunRow.request_key == request_key))
@@ -114,6 +127,14 @@ async def by_uuids(session: AsyncSession, uuids: Collection[UUID]) -> list[Run]:
         session,
         select(RunRow).where(RunRow.id.in_(list(uuids))).order_by(RunRow.created_at, RunRow.id),
     )
+
+
+async def ids_of(session: AsyncSession, uuids: Collection[UUID]) -> dict[UUID, str]:
+    """The ids that people use of the runs whose rows have these ids; missing ones are left out."""
+    if not uuids:
+        return {}
+    rows = await session.execute(select(RunRow.id, RunRow.run_id).where(RunRow.id.in_(list(uuids))))
+    return {row.id: row.run_id for row in rows}
 
 
 async def recent(
@@ -187,49 +208,23 @@ async def of_thread(session: AsyncSession, thread_key: str) -> list[Run]:
 async def totals_of_sessions(
     session: AsyncSession, session_ids: Collection[UUID]
 ) -> dict[UUID, SessionTotal]:
-    """All legs of each session added up; a cost is `reported` only if every known part of it is."""
-    is_over = RunRow.status.not_in(sorted(LIVE_STATUSES)) & RunRow.started_at.is_not(None)
+    """All legs of each session added up, with what their agent processes cost."""
     rows = await session.execute(
         select(
             RunRow.session_id,
             func.count().label("legs"),
             func.coalesce(func.sum(RunRow.turns), 0).label("turns"),
-            func.sum(RunRow.cost_estimate).label("cost"),
-            func.count().filter(RunRow.cost_source == CostSource.ESTIMATED).label("estimated"),
-            func.count().filter(RunRow.cost_estimate.is_(None), is_over).label("unknown"),
         )
         .where(RunRow.session_id.in_(list(session_ids)))
         .group_by(RunRow.session_id)
     )
+    spent = await ledger.sums_of_sessions(session, session_ids)
     return {
         row.session_id: SessionTotal(
-            legs=row.legs,
-            turns=row.turns,
-            cost_usd=row.cost,
-            cost_source=None
-            if row.cost is None
-            else CostSource.ESTIMATED
-            if row.estimated
-            else CostSource.REPORTED,
-            unknown_legs=row.unknown,
+            legs=row.legs, turns=row.turns, spent=spent.get(row.session_id, LedgerSum())
         )
         for row in rows
     }
-
-
-async def threads_with_undisturbed_run(
-    session: AsyncSession, thread_keys: Collection[str]
-) -> frozenset[str]:
-    """Those of the threads that have a live run which is not being killed and waits for nobody."""
-    keys = await session.scalars(
-        select(RunRow.thread_key).where(
-            RunRow.thread_key.in_(list(thread_keys)),
-            RunRow.status.in_(sorted(LIVE_STATUSES)),
-            RunRow.kill_requested_at.is_(None),
-            RunRow.waiting_on.is_(None),
-        )
-    )
-    return frozenset(key for key in keys if key is not None)
 
 
 async def running(session: AsyncSession) -> list[Run]:

@@ -17,7 +17,7 @@ from sqlalchemy.orm import aliased
 from core.domain.errors import Conflict
 from core.domain.runs.changes import RunChanges
 from core.domain.runs.errors import AlreadyRequested, SessionBusy
-from core.domain.runs.run import LIVE_STATUSES, Run, RunStatus, StopReason
+from core.domain.runs.run import LIVE_STATUSES, Run, RunStatus, StopReason, WaitingOn
 from core.store.database import measuring
 from core.store.runs.columns import changed_columns, new_run_columns, to_run
 from core.store.runs.compare_and_set import can_become, raise_refused, time_literal, write
@@ -102,6 +102,8 @@ async def begin(
         worker_id=worker_id,
         started_at=func.coalesce(RunRow.started_at, time_literal(now)),
         last_activity_at=now,
+        retry_at=None,
+        waiting_on=None,
     )
     if row is None:
         await raise_refused(session, run_id, attempt, RunStatus.RUNNING)
@@ -155,6 +157,7 @@ async def finish(
         stop_reason=stop_reason,
         waiting_on=None,
         queue_reason=None,
+        retry_at=None,
         completed_at=now,
         duration_seconds=case(
             (RunRow.started_at.is_not(None), cast(func.greatest(seconds, 0), Integer))
@@ -167,27 +170,46 @@ async def finish(
     return run
 
 
-async def requeue(session: AsyncSession, run_id: str, *, attempt: int, now: datetime) -> Run:
+async def requeue(
+    session: AsyncSession,
+    run_id: str,
+    *,
+    attempt: int,
+    now: datetime,
+    retry_at: datetime | None = None,
+    waiting_on: WaitingOn | None = None,
+) -> Run:
     """Set a running run back to `pending` with the next attempt.
 
     From then on writes of the previous attempt are refused.
 
+    Args:
+        session: An open session.
+        run_id: The run.
+        attempt: The attempt that ends.
+        now: The present time.
+        retry_at: When the next attempt may be admitted; `None` is at once.  With a time the run
+            must not have a kill request: what a person ends does not begin again.
+        waiting_on: What it waits for until then.
+
     Raises:
         RunNotFound: If no run has this id.
         StaleAttempt: If the run already has a newer attempt.
-        IllegalTransition: If it is not running.
+        IllegalTransition: If it is not running, or a kill was requested of one with `retry_at`.
     """
     row = await write(
         session,
         run_id,
         can_become(RunStatus.PENDING),
         RunRow.attempt == attempt,
+        *([] if retry_at is None else [RunRow.kill_requested_at.is_(None)]),
         now=now,
         status=RunStatus.PENDING,
         attempt=RunRow.attempt + 1,
         worker_id=None,
         job_id=None,
-        waiting_on=None,
+        waiting_on=waiting_on,
+        retry_at=retry_at,
     )
     if row is None:
         await raise_refused(session, run_id, attempt, RunStatus.PENDING)

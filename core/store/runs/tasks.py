@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from core.domain.runs.run import Run
 from core.store.tables.runs import RunRow
 
 # How the `request_key` of a run begins that continues another one; the other run's id follows.
@@ -28,6 +29,30 @@ class TaskPlace:
 
     leg: int
     about: str
+
+
+def begins_no_task(run: Run) -> bool:
+    """Whether a run goes on with the task of the run before it."""
+    return (run.request_key or "").startswith(CONTINUATION_KEY)
+
+
+def about_of_legs(legs: Sequence[Run]) -> dict[UUID, str]:
+    """The task of each leg that goes on with one; of one session, oldest first."""
+    about: dict[UUID, str] = {}
+    before: Run | None = None
+    for leg in legs:
+        if before is not None and begins_no_task(leg):
+            about[leg.id] = about.get(before.id, before.task_input)
+        before = leg
+    return about
+
+
+async def of_run(session: AsyncSession, run: Run) -> TaskPlace:
+    """The place of one run; nothing is read for one that begins a task."""
+    own = TaskPlace(leg=1, about=run.task_input[:_TASK_CHARS])
+    if not begins_no_task(run):
+        return own
+    return (await of_sessions(session, {run.session_id})).get(run.id, own)
 
 
 async def of_sessions(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from datetime import timedelta
 from uuid import UUID
 
@@ -9,10 +10,10 @@ from sqlalchemy import delete, func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from core.domain.runs.carried_work import BundleTooLarge, CarriedWork
 from core.domain.runs.errors import StaleAttempt
-from core.store.tables.carried_work import CarriedWorkRow
+from core.domain.runs.work.carried_work import BundleTooLarge, CarriedWork, DamagedBundle
 from core.store.tables.runs import RunRow
+from core.store.tables.work.carried_work import CarriedWorkRow
 
 MAX_BYTES = 25_000_000
 # Clocks differ between machines: the work that is stored later counts as newer.
@@ -54,6 +55,7 @@ async def save(session: AsyncSession, work: CarriedWork, *, max_bytes: int = MAX
             if newest_at is None
             else max(work.created_at, newest_at + _CLOCK_STEP),
             bundle=bundle.data,
+            bundle_sha256=hashlib.sha256(bundle.data).hexdigest(),
         )
         .on_conflict_do_nothing(index_elements=["id"])
     )
@@ -98,6 +100,25 @@ async def latest(session: AsyncSession, session_id: UUID) -> CarriedWork | None:
         .limit(1)
     )
     return None if row is None else row.to_carried_work()
+
+
+async def latest_verified(session: AsyncSession, session_id: UUID) -> CarriedWork | None:
+    """Return the newest work, with its bundle checked against the digest stored with it.
+
+    Raises:
+        DamagedBundle: If it is not what was stored, or was stored without a digest.
+    """
+    row = await session.scalar(
+        select(CarriedWorkRow)
+        .where(CarriedWorkRow.session_id == session_id)
+        .order_by(CarriedWorkRow.created_at.desc())
+        .limit(1)
+    )
+    if row is None:
+        return None
+    if hashlib.sha256(row.bundle).hexdigest() != row.bundle_sha256:
+        raise DamagedBundle(session_id)
+    return row.to_carried_work()
 
 
 async def latest_head(session: AsyncSession, session_id: UUID) -> tuple[str | None, str] | None:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, and_, insert, or_, select, update
+from sqlalchemy import Select, insert, literal, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from core.domain.paging import PageKey
-from core.domain.runs.session import Message, MessageNotFound
+from core.domain.runs.session import Message, MessageNotFound, MessageType
 from core.store.runs.compare_and_set import time_literal
 from core.store.tables.sessions import MessageRow
 
@@ -38,19 +38,40 @@ async def of_session(session: AsyncSession, session_id: UUID) -> list[Message]:
 
 
 async def page(
-    session: AsyncSession, session_id: UUID, *, after: PageKey | None, limit: int
+    session: AsyncSession,
+    session_id: UUID,
+    *,
+    after: PageKey | None = None,
+    before: PageKey | None = None,
+    from_end: bool = False,
+    types: Collection[MessageType] = (),
+    limit: int,
 ) -> list[Message]:
-    """The next messages of a session after a place in it, oldest first, at most `limit`."""
+    """Messages of a session at a place in it, oldest first, at most `limit`.
+
+    Args:
+        session: An open database session.
+        session_id: The session.
+        after: Only messages after this place.
+        before: Only messages before this place.
+        from_end: Whether the last ones of those are taken, not the first ones.
+        types: Only messages of these types; none for all.
+        limit: The most messages.
+    """
     query = select(MessageRow).where(MessageRow.session_id == session_id)
+    place = tuple_(MessageRow.created_at, MessageRow.id)
+    if types:
+        query = query.where(MessageRow.message_type.in_(sorted(types)))
     if after is not None:
-        at = time_literal(after.at)
-        query = query.where(
-            or_(
-                MessageRow.created_at > at,
-                and_(MessageRow.created_at == at, MessageRow.id > after.id),
-            )
-        )
-    return await _list(session, query, limit=limit)
+        query = query.where(place > tuple_(time_literal(after.at), literal(after.id)))
+    if before is not None:
+        query = query.where(place < tuple_(time_literal(before.at), literal(before.id)))
+    if not from_end:
+        return await _list(session, query, limit=limit)
+    rows = await session.scalars(
+        query.order_by(MessageRow.created_at.desc(), MessageRow.id.desc()).limit(limit)
+    )
+    return [row.to_message() for row in rows][::-1]
 
 
 async def of_run(session: AsyncSession, run: UUID) -> list[Message]:

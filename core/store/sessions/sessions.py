@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TypedDict, Unpack
 from uuid import UUID
 
 from sqlalchemy import insert, select, update
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from core.domain.runs.session import Session, SessionNotFound
+from core.domain.sessions.names import SessionNameTaken, session_name_key
 from core.store.tables.sessions import SessionRow
 
 
@@ -21,23 +24,33 @@ class SessionChanges(TypedDict, total=False):
     git_branch: str | None
     workspace_id: str | None
     workspace_node: str | None
+    closed_at: datetime | None
 
 
 async def add(session: AsyncSession, conversation: Session) -> None:
-    """Add a session."""
-    await session.execute(
-        insert(SessionRow).values(
-            id=conversation.id,
-            agent_name=conversation.agent_name,
-            name=conversation.name,
-            user_id=conversation.user_id,
-            git_repo=conversation.git_repo,
-            git_branch=conversation.git_branch,
-            workspace_id=conversation.workspace_id,
-            workspace_node=conversation.workspace_node,
-            created_at=conversation.created_at,
+    """Add a session.
+
+    Raises:
+        SessionNameTaken: If an open session of its owner has its name.
+    """
+    try:
+        await session.execute(
+            insert(SessionRow).values(
+                id=conversation.id,
+                agent_name=conversation.agent_name,
+                name=conversation.name,
+                name_key=_key_of(conversation.name),
+                user_id=conversation.user_id,
+                git_repo=conversation.git_repo,
+                git_branch=conversation.git_branch,
+                workspace_id=conversation.workspace_id,
+                workspace_node=conversation.workspace_node,
+                created_at=conversation.created_at,
+                closed_at=conversation.closed_at,
+            )
         )
-    )
+    except IntegrityError as error:
+        raise _taken(error, conversation.name) from error
 
 
 async def get(session: AsyncSession, session_id: UUID) -> Session:
@@ -52,17 +65,6 @@ async def get(session: AsyncSession, session_id: UUID) -> Session:
     return row.to_session()
 
 
-async def find_by_name(session: AsyncSession, name: str, *, user_id: UUID | None) -> Session | None:
-    """Find a person's newest session with a name; `None` means sessions without an owner."""
-    row = await session.scalar(
-        select(SessionRow)
-        .where(SessionRow.name == name, SessionRow.user_id.is_not_distinct_from(user_id))
-        .order_by(SessionRow.created_at.desc(), SessionRow.id)
-        .limit(1)
-    )
-    return None if row is None else row.to_session()
-
-
 async def change(
     session: AsyncSession, session_id: UUID, **changes: Unpack[SessionChanges]
 ) -> Session:
@@ -70,14 +72,31 @@ async def change(
 
     Raises:
         SessionNotFound: If there is none with this id.
+        SessionNameTaken: If an open session of its owner has its name.
     """
-    row: SessionRow | None = await session.scalar(
-        update(SessionRow)
-        .where(SessionRow.id == session_id)
-        .values(**changes)
-        .returning(SessionRow)
-        .execution_options(synchronize_session=False)
-    )
+    values: dict[str, object] = dict(changes)
+    if "name" in changes:
+        values["name_key"] = _key_of(changes["name"])
+    try:
+        row: SessionRow | None = await session.scalar(
+            update(SessionRow)
+            .where(SessionRow.id == session_id)
+            .values(**values)
+            .returning(SessionRow)
+            .execution_options(synchronize_session=False, populate_existing=True)
+        )
+    except IntegrityError as error:
+        raise _taken(error, changes.get("name")) from error
     if row is None:
         raise SessionNotFound(session_id)
     return row.to_session()
+
+
+def _key_of(name: str | None) -> str | None:
+    return None if name is None else session_name_key(name)
+
+
+def _taken(error: IntegrityError, name: str | None) -> Exception:
+    """The error that a person understands, if it is about the name."""
+    is_name = "uq_sessions_open_name" in str(error.orig)
+    return SessionNameTaken(name or "") if is_name else error

@@ -13,9 +13,9 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
+from sqlalchemy.ext.asyncio import AsyncSession
 
-from core.store.database.engine import translate_errors
+from core.store.database.engine import Database, translate_errors
 from core.store.tables.types import sanitize_text, to_json
 
 Key = Mapping[str, Any]
@@ -28,23 +28,9 @@ Fold = Callable[[Any, Any, Any], Any]
 # Appends to one session are serialised, so that its entries have ids in the order of the commits.
 _LOCK = text("SELECT pg_advisory_xact_lock(hashtextextended(:session_id || :scope, 20))")
 # An entry with a uuid is stored once, however often it is sent.  An attempt adds only to its own
-# session: the key comes from the agent program's output, to which hostile code can write.
-_APPEND = text(
-    """
-    INSERT INTO transcript_entries
-        (scope, session_id, subpath, project_key, entry_uuid, entry)
-    SELECT :scope, :session_id, :subpath, :project_key, item.uuid, item.entry::json
-    FROM unnest(CAST(:uuids AS text[]), CAST(:entries AS text[]))
-        WITH ORDINALITY AS item (uuid, entry, position)
-    WHERE CAST(:attempt AS integer) IS NULL OR EXISTS (
-        SELECT FROM workflow_runs
-        WHERE run_id = CAST(:run_id AS text) AND attempt = CAST(:attempt AS integer)
-            AND session_id::text = CAST(:session_id AS text)
-    )
-    ORDER BY item.position
-    ON CONFLICT DO NOTHING
-    """
-)
+# session: the key comes from the agent program's output, to which hostile code can write.  The
+# function takes the lock above, and looks at the attempt after that.
+_APPEND = "SELECT signalbox_append_transcript($1, $2, $3, $4, $5, $6, $7, $8)"
 _LOAD = text(
     """
     SELECT entry::text FROM transcript_entries
@@ -149,7 +135,7 @@ class Transcripts:
 
     def __init__(
         self,
-        sessions: async_sessionmaker[AsyncSession],
+        database: Database,
         *,
         fold: Fold | None = None,
         attempt: tuple[str, int] | None = None,
@@ -157,11 +143,11 @@ class Transcripts:
         """Use a database.
 
         Args:
-            sessions: Opens transactions on the database.
+            database: Where to store them.
             fold: The SDK's `fold_session_summary`; without it there are no summaries.
             attempt: Run and attempt of the only writer, see `for_attempt`.
         """
-        self._sessions = sessions
+        self._database = database
         self._fold = fold
         self._attempt = attempt
 
@@ -172,7 +158,7 @@ class Transcripts:
         lost, but lives, would mix with those of the next attempt.  It also ignores appends to any
         session but the run's own.
         """
-        return Transcripts(self._sessions, fold=self._fold, attempt=(run_id, attempt))
+        return Transcripts(self._database, fold=self._fold, attempt=(run_id, attempt))
 
     async def append(self, key: Key, entries: Sequence[Entry]) -> None:
         """Append entries in this order; entries whose uuid is stored already are skipped.
@@ -189,21 +175,17 @@ class Transcripts:
 
     async def _append(self, key_params: dict[str, str], key: Key, entries: Sequence[Entry]) -> None:
         run_id, attempt = self._attempt or (None, None)
-        async with self._sessions.begin() as session:
-            await session.execute(
-                _LOCK, {"session_id": key_params["session_id"], "scope": key_params["scope"]}
-            )
-            await session.execute(
-                _APPEND,
-                key_params
-                | {
-                    "project_key": sanitize_text(str(key["project_key"])),
-                    "uuids": [_uuid_of(entry) for entry in entries],
-                    "entries": [_line_of(entry) for entry in entries],
-                    "run_id": run_id,
-                    "attempt": attempt,
-                },
-            )
+        await self._database.reads.write_row(
+            _APPEND,
+            key_params["scope"],
+            key_params["session_id"],
+            key_params["subpath"],
+            sanitize_text(str(key["project_key"])),
+            [_uuid_of(entry) for entry in entries],
+            [_line_of(entry) for entry in entries],
+            run_id,
+            attempt,
+        )
 
     async def load(self, key: Key) -> list[dict[str, Any]] | None:
         """Return all entries in order; `None` if there are none.
@@ -212,14 +194,14 @@ class Transcripts:
             Unavailable: If the database cannot be reached.
         """
         with translate_errors():
-            async with self._sessions() as session:
+            async with self._database.sessions() as session:
                 lines = (await session.scalars(_LOAD, _key_params(key))).all()
         return [json.loads(line) for line in lines] or None
 
     async def list_sessions(self, project_key: str) -> list[dict[str, Any]]:
         """List a project's sessions, each with the time of its last entry (Unix time in ms)."""
         with translate_errors():
-            async with self._sessions() as session:
+            async with self._database.sessions() as session:
                 rows = await session.execute(_SESSIONS, {"project_key": sanitize_text(project_key)})
                 return [{"session_id": row.session_id, "mtime": row.mtime} for row in rows]
 
@@ -247,13 +229,13 @@ class Transcripts:
         key_params = _key_params(key)
         del key_params["subpath"]
         with translate_errors():
-            async with self._sessions() as session:
+            async with self._database.sessions() as session:
                 return list(await session.scalars(_SUBKEYS, key_params))
 
     async def delete(self, key: Key) -> None:
         """Delete the transcript of a subagent, or of a session with all its subagents."""
         with translate_errors():
-            async with self._sessions.begin() as session:
+            async with self._database.sessions.begin() as session:
                 await session.execute(_DELETE, _key_params(key))
 
 

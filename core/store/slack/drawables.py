@@ -2,30 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import replace
+from collections.abc import Collection, Sequence
 from datetime import datetime
+from typing import Any
+from uuid import UUID
 
-from sqlalchemy import Select, and_, delete, func, or_, select, tuple_, update
+from sqlalchemy import Select, and_, delete, or_, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from core.domain.drawables import Drawable, DrawableId, DrawableRequest, SlackMessageState
-from core.store.slack import slack_messages
+from core.domain.drawables import (
+    Drawable,
+    DrawableId,
+    DrawablePlace,
+    DrawableRequest,
+    SlackMessage,
+    SlackMessageState,
+)
+from core.store.database.direct import DirectReads
 from core.store.tables.drawables import DrawableRow
 from core.store.tables.slack import SlackMessageRow, UncertainWriteRow
-
-# When a message of the drawable was last tried.  The longest untried go first, so a drawable that
-# cannot be drawn does not block the others.
-_tried_at = (
-    select(func.max(SlackMessageRow.updated_at))
-    .where(
-        SlackMessageRow.drawable_kind == DrawableRow.kind,
-        SlackMessageRow.thread_key == DrawableRow.key,
-    )
-    .scalar_subquery()
-)
-_is_outdated = and_(DrawableRow.is_open, DrawableRow.drawn_version < DrawableRow.desired_version)
 
 
 async def delete_drawables(session: AsyncSession, *, kind: str, keys: Collection[str]) -> None:
@@ -42,54 +38,92 @@ async def delete_drawables(session: AsyncSession, *, kind: str, keys: Collection
         )
 
 
-async def get(session: AsyncSession, drawable: DrawableId) -> Drawable | None:
+async def get(reads: DirectReads, drawable: DrawableId) -> Drawable | None:
     """A drawable with the rows of its messages; `None` if it does not exist."""
-    row = await session.scalar(
-        select(DrawableRow).where(
-            DrawableRow.kind == drawable.kind, DrawableRow.key == drawable.key
-        )
-    )
+    row = await reads.fetch_row(_GET, drawable.kind, drawable.key)
     if row is None:
         return None
-    messages = await slack_messages.of_drawable(session, drawable)
-    return replace(row.to_drawable(), messages=messages)
+    return Drawable(
+        id=drawable,
+        place=DrawablePlace(
+            team_id=row["team_id"], channel_id=row["channel_id"], user_id=row["user_id"]
+        ),
+        desired_version=row["desired_version"],
+        drawn_version=row["drawn_version"],
+        is_live=row["is_live"],
+        active_until=row["active_until"],
+        messages={
+            slot: _message(drawable, slot, stored) for slot, *stored in row["messages"] or ()
+        },
+    )
+
+
+_GET = """
+    SELECT team_id, channel_id, user_id, desired_version, drawn_version, is_live, active_until, (
+        SELECT json_agg(json_build_array(
+            m.slot, m.id, m.channel_id, m.state, m.message_ts, m.thread_ts, m.version,
+            m.content_hash, m.attempts, m.error, m.updated_at
+        )) FROM slack_messages m WHERE m.drawable_kind = d.kind AND m.thread_key = d.key
+    ) AS messages
+    FROM drawables d WHERE kind = $1 AND key = $2
+"""
+
+
+def _message(drawable: DrawableId, slot: str, stored: Sequence[Any]) -> SlackMessage:
+    return SlackMessage(
+        id=UUID(stored[0]),
+        drawable_kind=drawable.kind,
+        thread_key=drawable.key,
+        slot=slot,
+        channel_id=stored[1],
+        state=SlackMessageState(stored[2]),
+        message_ts=stored[3],
+        thread_ts=stored[4],
+        version=stored[5],
+        content_hash=stored[6],
+        attempts=stored[7],
+        error=stored[8],
+        updated_at=datetime.fromisoformat(stored[9]),
+    )
 
 
 async def outdated(
-    session: AsyncSession, *, team_id: str, kinds: Collection[str], limit: int
+    reads: DirectReads, *, team_id: str, kinds: Collection[str], limit: int
 ) -> list[DrawableId]:
     """At most `limit` outdated drawables of these kinds, the longest untried first.
 
     The query reads only open drawables, so its cost does not grow with the history.
     """
-    rows = await session.execute(outdated_query(team_id=team_id, kinds=kinds, limit=limit))
-    return [DrawableId(row.kind, row.key) for row in rows]
+    rows = await reads.fetch(OUTDATED, team_id, sorted(kinds), limit)
+    return [DrawableId(row[0], row[1]) for row in rows]
 
 
-def outdated_query(*, team_id: str, kinds: Collection[str], limit: int) -> Select[str, str]:
-    """SQL: kind and key of the outdated drawables."""
-    return (
-        select(DrawableRow.kind, DrawableRow.key)
-        .where(DrawableRow.team_id == team_id, DrawableRow.kind.in_(sorted(kinds)), _is_outdated)
-        .order_by(_tried_at.nulls_first(), DrawableRow.created_at)
-        .limit(limit)
-    )
+# The longest untried go first, so a drawable that cannot be drawn does not block the others.
+OUTDATED = """
+    SELECT kind, key FROM drawables
+    WHERE team_id = $1 AND kind = ANY($2::text[]) AND is_open AND drawn_version < desired_version
+    ORDER BY (
+        SELECT max(updated_at) FROM slack_messages
+        WHERE drawable_kind = drawables.kind AND thread_key = drawables.key
+    ) NULLS FIRST, created_at
+    LIMIT $3
+"""
 
 
 async def record_drawn(
-    session: AsyncSession, drawable: DrawableId, *, version: int, is_live: bool
+    reads: DirectReads, drawable: DrawableId, *, version: int, is_live: bool
 ) -> None:
     """Record the version that is completely shown, and whether the drawable is live.
 
     The recorded version may decrease.  That happens if a process drew that was no longer the
     leader; the drawable is then outdated again, and is drawn again.
     """
-    await session.execute(
-        update(DrawableRow)
-        .where(DrawableRow.kind == drawable.kind, DrawableRow.key == drawable.key)
-        .values(drawn_version=version, is_live=is_live)
-        .execution_options(synchronize_session=False)
-    )
+    await reads.write_row(_RECORD_DRAWN, drawable.kind, drawable.key, version, is_live)
+
+
+_RECORD_DRAWN = """
+    UPDATE drawables SET drawn_version = $3, is_live = $4 WHERE kind = $1 AND key = $2
+"""
 
 
 async def request(session: AsyncSession, wanted: DrawableRequest) -> bool:
@@ -128,20 +162,17 @@ async def activate(session: AsyncSession, wanted: DrawableRequest, *, until: dat
 
 
 async def raise_active(
-    session: AsyncSession, *, team_id: str, kinds: Collection[str], now: datetime
+    reads: DirectReads, *, team_id: str, kinds: Collection[str], now: datetime
 ) -> None:
     """Mark the active drawables with a time limit as outdated: their rows may have changed."""
-    await session.execute(
-        update(DrawableRow)
-        .where(
-            DrawableRow.team_id == team_id,
-            DrawableRow.kind.in_(sorted(kinds)),
-            DrawableRow.active_until > now,
-            DrawableRow.drawn_version >= DrawableRow.desired_version,
-        )
-        .values(desired_version=DrawableRow.desired_version + 1)
-        .execution_options(synchronize_session=False)
-    )
+    await reads.write_row(_RAISE_ACTIVE, team_id, sorted(kinds), now)
+
+
+_RAISE_ACTIVE = """
+    UPDATE drawables SET desired_version = desired_version + 1
+    WHERE team_id = $1 AND kind = ANY($2::text[]) AND active_until > $3
+        AND drawn_version >= desired_version
+"""
 
 
 async def raise_versions(

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from sqlalchemy import func, or_, select, tuple_, update
-from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from core.domain.drawables import (
@@ -15,19 +14,16 @@ from core.domain.drawables import (
     SlackMessageState,
 )
 from core.domain.runs.snapshot import CardPlace
+from core.store.database.direct import DirectReads
 from core.store.tables.drawables import DrawableRow
 from core.store.tables.runs import RunRow
 from core.store.tables.slack import SlackMessageRow
+from core.store.tables.types import sanitize_text
 
 CARD = "card"
 # `SlackMessage.error` of a message that Slack certainly does not have: it is posted without a
 # search.
 UNSENT = "unsent"
-_INSERT_ONLY_FIELDS = ("id", "drawable_kind", "thread_key", "slot")
-_UPDATED_FIELDS = (
-    "channel_id", "state", "message_ts", "thread_ts", "version", "content_hash", "attempts",
-    "error", "updated_at",
-)  # fmt: skip
 
 
 async def of_drawable(session: AsyncSession, drawable: DrawableId) -> dict[str, SlackMessage]:
@@ -78,32 +74,49 @@ async def cards_of_runs(session: AsyncSession, run_ids: Collection[str]) -> dict
     return {row.run_id: CardPlace(channel_id=row.channel_id, message_ts=row.root) for row in rows}
 
 
-async def save(session: AsyncSession, message: SlackMessage) -> None:
+async def save(reads: DirectReads, message: SlackMessage) -> None:
     """Store the row of a slot's message, before or after a call to Slack; its first id stays.
 
     A message with an unknown result or without a post makes the drawable outdated.  So does a
     message for a version below the recorded one.
     """
-    values = {name: getattr(message, name) for name in (*_INSERT_ONLY_FIELDS, *_UPDATED_FIELDS)}
-    statement = insert(SlackMessageRow).values(**values)
-    await session.execute(
-        statement.on_conflict_do_update(
-            index_elements=["drawable_kind", "thread_key", "slot"],
-            set_={name: statement.excluded[name] for name in _UPDATED_FIELDS},
-        )
-    )
     is_unsent = message.state is SlackMessageState.GONE and message.error == UNSENT
     is_certain = message.state is not SlackMessageState.SENDING and not is_unsent
-    await session.execute(
-        update(DrawableRow)
-        .where(
-            DrawableRow.kind == message.drawable_kind,
-            DrawableRow.key == message.thread_key,
-            DrawableRow.drawn_version > (message.version if is_certain else 0),
-        )
-        .values(drawn_version=message.version if is_certain else 0)
-        .execution_options(synchronize_session=False)
+    await reads.write_row(
+        _SAVE,
+        message.id,
+        message.drawable_kind,
+        message.thread_key,
+        message.slot,
+        message.channel_id,
+        message.state.value,
+        message.message_ts,
+        message.thread_ts,
+        message.version,
+        message.content_hash,
+        message.attempts,
+        None if message.error is None else sanitize_text(message.error),
+        message.updated_at,
+        message.version if is_certain else 0,
     )
+
+
+_SAVE = """
+    WITH saved AS (
+        INSERT INTO slack_messages (
+            id, drawable_kind, thread_key, slot, channel_id, state, message_ts, thread_ts, version,
+            content_hash, attempts, error, updated_at
+        )
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+        ON CONFLICT (drawable_kind, thread_key, slot) DO UPDATE SET
+            channel_id = excluded.channel_id, state = excluded.state,
+            message_ts = excluded.message_ts, thread_ts = excluded.thread_ts,
+            version = excluded.version, content_hash = excluded.content_hash,
+            attempts = excluded.attempts, error = excluded.error, updated_at = excluded.updated_at
+    )
+    UPDATE drawables SET drawn_version = $14::bigint
+    WHERE kind = $2 AND key = $3 AND drawn_version > $14::bigint
+"""
 
 
 async def retry_lost(session: AsyncSession, channel_id: str, *, reasons: Collection[str]) -> int:

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, ForeignKey, Identity, Index, String
+from sqlalchemy import BigInteger, Identity, Index, String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from core.domain.actor import Actor, Origin, Role
@@ -18,14 +18,19 @@ from core.store.tables.base import Row
 class AuditRow(Row):
     """One row of `audit_log`; a trigger prevents changes and deletions.
 
-    `run_id` is not a foreign key, so that entries remain when the run is deleted.
+    `run_id` is not a foreign key, so that entries remain when the run is deleted; neither is
+    `actor_user_id`, whose check would lock the people when a month is added or dropped.
     """
 
     __tablename__ = "audit_log"
-    __table_args__ = (Index("idx_audit_log_run_id", "run_id"), Index("idx_audit_log_at", "at"))
+    __table_args__ = (
+        Index("idx_audit_log_run_id", "run_id"),
+        Index("idx_audit_log_at", "at"),
+        {"postgresql_partition_by": "RANGE (at)"},
+    )
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
-    at: Mapped[datetime]
+    at: Mapped[datetime] = mapped_column(primary_key=True)
     action: Mapped[str]
     allowed: Mapped[bool]
     run_id: Mapped[UUID | None]
@@ -33,7 +38,7 @@ class AuditRow(Row):
     details: Mapped[Mapping[str, Any]] = mapped_column(server_default="{}")
     actor_role: Mapped[int]
     actor_origin: Mapped[str] = mapped_column(String(50))
-    actor_user_id: Mapped[UUID | None] = mapped_column(ForeignKey("users.id"), index=True)
+    actor_user_id: Mapped[UUID | None] = mapped_column(index=True)
     actor_external_id: Mapped[str | None]
     actor_team_id: Mapped[str | None]
     actor_name: Mapped[str]

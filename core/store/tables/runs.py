@@ -1,4 +1,7 @@
-"""The table of runs.  `core.store.runs.columns` converts between rows and `Run`."""
+"""The tables of runs, of the definitions that they used, and of answers about them.
+
+`core.store.runs.columns` converts between rows and `Run`.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,7 @@ from sqlalchemy import (
     CheckConstraint,
     ForeignKey,
     Index,
+    LargeBinary,
     Numeric,
     String,
     func,
@@ -56,14 +60,41 @@ class RunRow(Row):
         Index("idx_workflow_runs_run_id_unique", "run_id", unique=True),
         Index("idx_workflow_runs_session_id", "session_id", "created_at"),
         Index("idx_workflow_runs_status", "status", text("created_at DESC")),
-        Index("idx_workflow_runs_workflow_name", "workflow_name", text("created_at DESC")),
+        Index(
+            "idx_workflow_runs_workflow_name",
+            "workflow_name",
+            text("created_at DESC"),
+            postgresql_include=["id", "status", "stop_reason", "outcome"],
+        ),
         Index("idx_workflow_runs_created_at", text("created_at DESC")),
-        Index("idx_workflow_runs_user_id", "user_id", text("created_at DESC")),
-        # One for each filter of the list of runs, in its order.
-        Index("idx_workflow_runs_git_repo", "git_repo", text("created_at DESC")),
+        # One for each filter of the list of runs, in its order.  With the values of other filters:
+        # several together are counted, and a page of them is found, without the rows of others.
+        Index(
+            "idx_workflow_runs_user_id",
+            "user_id",
+            text("created_at DESC"),
+            postgresql_include=["id", "workflow_name", "status", "stop_reason", "outcome"],
+        ),
+        Index(
+            "idx_workflow_runs_git_repo",
+            "git_repo",
+            text("created_at DESC"),
+            postgresql_include=["id", "workflow_name", "status", "stop_reason", "outcome",
+                                "user_id"],
+        ),
         Index("idx_workflow_runs_git_branch", "git_branch", text("created_at DESC")),
-        Index("idx_workflow_runs_stop_reason", "stop_reason", text("created_at DESC")),
-        Index("idx_workflow_runs_outcome", "outcome", text("created_at DESC")),
+        Index(
+            "idx_workflow_runs_stop_reason",
+            "stop_reason",
+            text("created_at DESC"),
+            postgresql_include=["id", "status", "outcome"],
+        ),
+        Index(
+            "idx_workflow_runs_outcome",
+            "outcome",
+            text("created_at DESC"),
+            postgresql_include=["id", "status", "stop_reason"],
+        ),
         Index("idx_workflow_runs_workspace_id", "workspace_id"),
         Index("idx_workflow_runs_metadata_gin", "metadata", postgresql_using="gin"),
         Index("idx_workflow_runs_git_diff_stats_gin", "git_diff_stats", postgresql_using="gin"),
@@ -99,7 +130,7 @@ class RunRow(Row):
             "created_at",
             postgresql_where=text("NOT is_end_evaluated"),
         ),
-    )
+    )  # fmt: skip
 
     id: Mapped[UUID] = mapped_column(primary_key=True, server_default=func.gen_random_uuid())
     # In byte order, so that the unique index also serves queries by prefix.
@@ -168,7 +199,42 @@ class RunRow(Row):
         String(50), server_default=OnWorkerLost.RESUME.value
     )
     queue_reason: Mapped[str | None] = mapped_column(String(50))
+    # Until then a pending run waits to be tried again; cleared when it is admitted.
+    retry_at: Mapped[datetime | None]
     outcome: Mapped[str | None] = mapped_column(String(50))
     outcome_reasons: Mapped[list[str]] = mapped_column(Json, server_default="[]")
     # Whether alerts, totals and trends have taken in how it ended.
     is_end_evaluated: Mapped[bool] = mapped_column(server_default=text("false"))
+
+
+class StatusAnswerRow(Row):
+    """One row of `status_answers`: what a surface answered about an ended run.
+
+    Attributes:
+        version: Of the run's row that it was made of, as is `written_by`, which is its `xmin`.
+        edition: Of the program that made it: another edition may answer otherwise.
+        etag: The surface's mark of the answer.
+        answer: As the surface wrote it.
+    """
+
+    __tablename__ = "status_answers"
+
+    run_id: Mapped[UUID] = mapped_column(
+        ForeignKey("workflow_runs.id", ondelete="CASCADE"), primary_key=True
+    )
+    version: Mapped[int] = mapped_column(BigInteger)
+    written_by: Mapped[int] = mapped_column(BigInteger)
+    edition: Mapped[str] = mapped_column(String(64))
+    etag: Mapped[str] = mapped_column(String(100))
+    answer: Mapped[bytes] = mapped_column(LargeBinary)
+
+
+class DefinitionRow(Row):
+    """One row of `workflow_definitions`: a definition that a run has used."""
+
+    __tablename__ = "workflow_definitions"
+
+    digest: Mapped[str] = mapped_column(String(64), primary_key=True)
+    name: Mapped[str] = mapped_column(String(100))
+    content: Mapped[dict[str, Any]]
+    first_used_at: Mapped[datetime]

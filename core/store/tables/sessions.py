@@ -18,17 +18,38 @@ class SessionRow(Row):
     """One row of `sessions`."""
 
     __tablename__ = "sessions"
-    __table_args__ = (Index("idx_sessions_name", "name", "created_at"),)
+    __table_args__ = (
+        CheckConstraint("(name IS NULL) = (name_key IS NULL)", name="name_has_key"),
+        Index(
+            "idx_sessions_name_key",
+            "name_key",
+            "created_at",
+            postgresql_where=text("name_key IS NOT NULL"),
+        ),
+        # An open session holds its name among those of its owner.
+        Index(
+            "uq_sessions_open_name",
+            "user_id",
+            "name_key",
+            unique=True,
+            postgresql_nulls_not_distinct=True,
+            postgresql_where=text("name_key IS NOT NULL AND closed_at IS NULL"),
+        ),
+        Index("idx_sessions_created_at", text("created_at DESC"), "id"),
+    )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
     agent_name: Mapped[str]
     name: Mapped[str | None]
+    # What equal names have in common, see `session_name_key`.
+    name_key: Mapped[str | None]
     user_id: Mapped[UUID | None] = mapped_column(ForeignKey("users.id"), index=True)
     git_repo: Mapped[str | None]
     git_branch: Mapped[str | None]
     workspace_id: Mapped[str | None]
     workspace_node: Mapped[str | None]
     created_at: Mapped[datetime]
+    closed_at: Mapped[datetime | None]
 
     def to_session(self) -> Session:
         """The domain value."""
@@ -42,6 +63,7 @@ class SessionRow(Row):
             workspace_id=self.workspace_id,
             workspace_node=self.workspace_node,
             created_at=self.created_at,
+            closed_at=self.closed_at,
         )
 
 
@@ -52,7 +74,7 @@ class MessageRow(Row):
     __table_args__ = (
         CheckConstraint(check_in("role", MessageRole), name="valid_role"),
         CheckConstraint(check_in("message_type", MessageType), name="valid_message_type"),
-        Index("idx_messages_session_id", "session_id", "created_at"),
+        Index("idx_messages_session_id", "session_id", "created_at", "id"),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
@@ -83,6 +105,9 @@ class MessageRow(Row):
 class TranscriptRow(Row):
     """One entry of a transcript.  The ids are in the order of the commits.
 
+    Within a session, scope and subpath no two entries have the same `entry_uuid`: a writer
+    of entries holds the session's lock and looks first.
+
     Attributes:
         scope: Where the session's id is unique: everywhere (`""`) if it is a UUID, otherwise in
             its project.
@@ -93,12 +118,11 @@ class TranscriptRow(Row):
     __table_args__ = (
         Index("idx_transcript_entries_session", "session_id", "scope", "subpath", "id"),
         Index(
-            "uq_transcript_entries_uuid",
+            "idx_transcript_entries_uuid",
             "session_id",
             "scope",
             "subpath",
             "entry_uuid",
-            unique=True,
             postgresql_where=text("entry_uuid IS NOT NULL"),
         ),
         Index(
@@ -107,6 +131,7 @@ class TranscriptRow(Row):
             "session_id",
             postgresql_where=text("subpath = ''"),
         ),
+        {"postgresql_partition_by": "RANGE (stored_at)"},
     )
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
@@ -117,4 +142,6 @@ class TranscriptRow(Row):
     entry_uuid: Mapped[str | None]
     entry: Mapped[dict[str, Any]] = mapped_column(JSON)
     # By the database's clock; the SDK compares these times only with each other.
-    stored_at: Mapped[datetime] = mapped_column(server_default=text("clock_timestamp()"))
+    stored_at: Mapped[datetime] = mapped_column(
+        primary_key=True, server_default=text("clock_timestamp()")
+    )

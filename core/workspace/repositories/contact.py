@@ -13,7 +13,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from core.domain.repositories import Remote, RepositoryPolicy
+from core.domain.reach.repositories import Remote, RepositoryPolicy
 from core.workspace.command import SSH_COMMAND, Git
 from core.workspace.errors import GitFailed, UnreachableRepository
 from core.workspace.repositories.local import real_repository

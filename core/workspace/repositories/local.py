@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from core.domain.failure_cause import FailureCause
-from core.domain.repositories import RepositoryPolicy
+from core.domain.reach.repositories import RepositoryPolicy
 from core.workspace.errors import UnreachableRepository
 
 # Git follows alternates of alternates so far (`MAX_ALTERNATE_DEPTH` in git's object-file.c).

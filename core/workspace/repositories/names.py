@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import ip_address
 
-from core.domain.addresses import as_address, canonical_host, is_public
 from core.domain.failure_cause import FailureCause
-from core.domain.repositories import RepositoryPolicy
+from core.domain.reach.addresses import as_address, canonical_host, is_public
+from core.domain.reach.repositories import RepositoryPolicy
 from core.workspace.errors import UnreachableRepository
 
 # A `Match exec` of the worker's own configuration may run a program.

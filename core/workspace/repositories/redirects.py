@@ -12,7 +12,7 @@ import re
 from pathlib import Path
 from urllib.parse import urljoin
 
-from core.domain.repositories import RepositoryNotAllowed, RepositoryPolicy
+from core.domain.reach.repositories import RepositoryNotAllowed, RepositoryPolicy
 from core.workspace.command import Git
 from core.workspace.errors import GitFailed, UnreachableRepository, to_unreachable
 from core.workspace.repositories.contact import Contact, find_contact

@@ -6,9 +6,11 @@ Creating one does not change the workspace.
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
-from core.domain.runs.carried_work import Bundle, BundleTooLarge
+from core.domain.runs.work.carried_work import Bundle, BundleTooLarge
 from core.workspace.command import Git
 from core.workspace.work.references import branch_files, branches_of
 from core.workspace.work.untrusted_files import read_small
@@ -38,6 +40,8 @@ def create_bundle(
     saved: str | None,
     start: str | None,
     max_bytes: int,
+    private: Mapping[str, str] = MappingProxyType({}),
+    is_always: bool = False,
 ) -> Bundle | None:
     """Bundle all branches, HEAD, and the saved work tree; `None` if there is nothing to carry.
 
@@ -48,6 +52,9 @@ def create_bundle(
         saved: A commit of the whole work tree, as `save` makes it.
         start: A commit to include even if no branch contains it any more.
         max_bytes: The largest bundle to return.
+        private: Further references of Signalbox's own to include.
+        is_always: Whether to return a bundle, without data, even if the repository has all
+            commits; `None` then means that there is no commit.
 
     Raises:
         BundleTooLarge: If the bundle would be larger than `max_bytes`.
@@ -55,21 +62,21 @@ def create_bundle(
     """
     head, branch = head_of(git, path), branch_of(git, path)
     with open_worktree(git, path, known_id=head) as tree:
-        references = tree.existing(branches_of(git, path) | ({START_REF: start} if start else {}))
+        references = tree.existing(
+            {**private, **branches_of(git, path), **({START_REF: start} if start else {})}
+        )
         base = since if since is not None and tree.has_commit(since) else None
         if saved is not None and head is not None and _has_same_tree(tree, saved, head):
             saved = None
         commits = sorted({*references.values(), *(commit for commit in (head, saved) if commit)})
         if not commits:
             return None
-        revisions = [*commits, *([f"^{base}"] if base else [])]
-        size = _disk_usage(tree, revisions)
-        if size == 0 and saved is None and head == since:
+        known = [base] if base else []
+        size = bundle_size(tree, commits, known, max_bytes=max_bytes)
+        if size == 0 and saved is None and head == since and not is_always:
             return None
-        if size > max_bytes * _MAX_COMPRESSION_RATIO:
-            raise BundleTooLarge(size, max_bytes)
         return Bundle(
-            data=_write_bundle(tree, commits, base, max_bytes) if size else b"",
+            data=write_bundle(tree, commits, known, max_bytes) if size else b"",
             branch=branch,
             base_commit=base,
             head_commit=head,
@@ -96,24 +103,56 @@ def _has_same_tree(tree: WorkTree, first: str, second: str) -> bool:
     return trees[0] == trees[1]
 
 
-def _disk_usage(tree: WorkTree, revisions: list[str]) -> int:
+def bundle_size(
+    tree: WorkTree, commits: Sequence[str], known: Sequence[str], *, max_bytes: int
+) -> int:
+    """The size on disk of what a bundle of these commits would have, in bytes.
+
+    Args:
+        tree: The work tree.
+        commits: The commits to bundle.
+        known: Commits that are left out, with all that they have.
+        max_bytes: The largest bundle.
+
+    Raises:
+        BundleTooLarge: If that is so much that no compression makes it fit.
+    """
+    revisions = [*commits, *_without(known)]
     stdin = "".join(f"{commit}\n" for commit in revisions).encode()
-    return int(tree.run("rev-list", "--objects", "--disk-usage", "--stdin", stdin=stdin))
+    size = int(tree.run("rev-list", "--objects", "--disk-usage", "--stdin", stdin=stdin))
+    if size > max_bytes * _MAX_COMPRESSION_RATIO:
+        raise BundleTooLarge(size, max_bytes)
+    return size
 
 
-def _write_bundle(tree: WorkTree, commits: list[str], base: str | None, max_bytes: int) -> bytes:
-    """Write and read the bundle.  Its references live in the private git directory."""
+def write_bundle(
+    tree: WorkTree, commits: Sequence[str], known: Sequence[str], max_bytes: int
+) -> bytes:
+    """Write a bundle of commits and read it.  Its references live in the private git directory.
+
+    Raises:
+        BundleTooLarge: If it is larger than `max_bytes`.
+    """
+    private_dir = Path(tree.env["GIT_DIR"])
     names = [f"refs/carried/{number}" for number in range(len(commits))]
-    created = "".join(
-        f"create {name} {commit}\n" for name, commit in zip(names, commits, strict=True)
-    )
-    tree.run("update-ref", "--stdin", stdin=created.encode())
-    file = Path(tree.env["GIT_DIR"]) / "carried.bundle"
+    # Nobody else sees the private directory, so its references need no process of git.
+    (private_dir / "refs" / "carried").mkdir(exist_ok=True)
+    for name, commit in zip(names, commits, strict=True):
+        (private_dir / name).write_text(f"{commit}\n")
+    file = private_dir / "carried.bundle"
     tree.git.run(
-        "bundle", "create", "--quiet", str(file), *names, *([f"^{base}"] if base else []),
+        "bundle", "create", "--quiet", str(file), *names, *_without(known),
         cwd=tree.path, env=tree.env, settings=_LOW_MEMORY_CONFIG,
     )  # fmt: skip
     size = file.stat().st_size
     if size > max_bytes:
         raise BundleTooLarge(size, max_bytes)
     return file.read_bytes()
+
+
+def _without(known: Sequence[str]) -> Iterator[str]:
+    """The arguments that leave out commits with all that they have."""
+    for commit in known:
+        yield f"^{commit}"
+        # Git leaves out the files of a commit only if it is an ancestor.
+        yield f"^{commit}^{{tree}}"

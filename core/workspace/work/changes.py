@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
-from core.domain.runs.diff import DiffStat, FileChange, StartState
+from core.domain.runs.work.diff import DiffStat, FileChange, StartState
+from core.domain.runs.work.patch import WorkPatch
 from core.workspace.command import Git
 from core.workspace.errors import WorkspaceError
 from core.workspace.work.commits import find_commits
 from core.workspace.work.comparison import base_of_head, changes_elsewhere, compare
+from core.workspace.work.patches import patch_of
 from core.workspace.work.worktree import (
     WorkTree,
     branch_of,
@@ -21,7 +24,7 @@ from core.workspace.work.worktree import (
 
 MAX_FILES = 1_000
 _PLAIN_LABEL = re.compile(r"[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*")
-_AUTHOR = {
+AUTHOR = {
     "GIT_AUTHOR_NAME": "Signalbox",
     "GIT_AUTHOR_EMAIL": "signalbox@localhost",
     "GIT_COMMITTER_NAME": "Signalbox",
@@ -29,10 +32,22 @@ _AUTHOR = {
 }
 
 
-def diff(
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """What a run changed.
+
+    Attributes:
+        patch: The changed lines of the work tree; `None` if they cannot be told.
+    """
+
+    diff: DiffStat
+    patch: WorkPatch | None
+
+
+def measure(
     git: Git, path: Path, start: StartState, saved: Mapping[str, object] | None = None
-) -> DiffStat:
-    """Return the changes since the start; see `Workspaces.diff`."""
+) -> Measured:
+    """Return the changes since the start; see `Workspaces.measure`."""
     head, saved_tree = _saved(saved) or (head_of(git, path), None)
     branch = branch_of(git, path)
     with open_worktree(git, path, known_id=head or saved_tree) as tree:
@@ -71,7 +86,7 @@ def diff(
                 for one in others
             ]
         infos = commits.infos()
-        return DiffStat(
+        stat = DiffStat(
             files=_bounded(files),
             commits=infos,
             branch=branch,
@@ -79,6 +94,7 @@ def diff(
             omitted_commits=len(commits.own) - len(infos),
             merged_commits=commits.merged_count,
         )
+        return Measured(diff=stat, patch=patch_of(tree, base, now))
 
 
 def save(
@@ -96,7 +112,7 @@ def save(
         parents = ["-p", head] if head else []
         commit = git.run(
             "commit-tree", now, *parents, "-F", "-",
-            cwd=path, env={**tree.env, **_AUTHOR}, stdin=f"Work saved for {label}\n".encode(),
+            cwd=path, env={**tree.env, **AUTHOR}, stdin=f"Work saved for {label}\n".encode(),
         ).decode().strip()  # fmt: skip
         changes = compare(tree, head, now, finds_renames=False)
     git.run("update-ref", "--no-deref", reference, commit, cwd=path, env=workspace_env(path))

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from core.domain.runs.diff import CommitInfo, StartState
+from core.domain.runs.work.diff import CommitInfo, StartState
 from core.workspace.command import Git
 from core.workspace.work.references import HEADS, branches_of, detached_heads, fetched_tips
 from core.workspace.work.worktree import WorkTree, workspace_env

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from core.domain.runs.diff import StartState
+from core.domain.runs.work.diff import StartState
 from core.workspace.errors import GitFailed
 from core.workspace.work.commits import Commits
 from core.workspace.work.worktree import WorkTree

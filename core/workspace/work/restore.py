@@ -8,17 +8,16 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
 
-from core.domain.runs.carried_work import Bundle
+from core.domain.runs.work.carried_work import Bundle
 from core.workspace.command import Git
 from core.workspace.errors import GitFailed, WorkspaceError
 from core.workspace.repositories.contact import Contact
-from core.workspace.work.carry import START_REF
 from core.workspace.work.changes import save
 from core.workspace.work.references import HEADS, branches_of
 from core.workspace.work.worktree import WorkTree, head_of, open_worktree, workspace_env
@@ -26,6 +25,8 @@ from core.workspace.work.worktree import WorkTree, head_of, open_worktree, works
 _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 # Names become part of commands to git, one on a line: no space and no line break is allowed.
 _BRANCH = re.compile(rf"{HEADS}[^\x00-\x20\x7f]+")
+# What Signalbox saved on earlier occasions, and the start of the run.
+_PRIVATE = re.compile(r"refs/signalbox/[^\x00-\x20\x7f]+")
 _BASE_REF = "refs/signalbox/base"
 # The most that the objects of a bundle may take when unpacked.  A bundle of 25 MB can be a bomb.
 _MAX_PACK_BYTES = 500_000_000
@@ -81,7 +82,12 @@ class Repository:
 
 
 def unpack_into_clone(
-    git: Git, path: Path, bundle: Bundle, *, fetch: Callable[[str], object] | None = None
+    git: Git,
+    path: Path,
+    bundle: Bundle,
+    *,
+    earlier: Sequence[bytes] = (),
+    fetch: Callable[[str], object] | None = None,
 ) -> None:
     """Turn a clone without a work tree into the workspace that was bundled.
 
@@ -89,14 +95,15 @@ def unpack_into_clone(
         git: Runs the commands.
         path: The clone.
         bundle: The carried work.
+        earlier: Bundles on which it stands, in the order to unpack them.
         fetch: Tries to fetch the bundle's base commit if no branch contains it.
 
     Raises:
         UnusableBundle: If the bundle is damaged, or its base commit cannot be found.
     """
     repo = Repository(git, path, workspace_env(path))
-    with _translate_git_errors():
-        _import_objects(repo, bundle, fetch)
+    with translate_git_errors():
+        import_objects(repo, bundle, fetch, earlier=earlier)
         stale = branches_of(git, path)
         _point_head(repo, bundle)
         repo.run("update-ref", "--no-deref", "--stdin",
@@ -124,11 +131,11 @@ def fast_forward(git: Git, path: Path, bundle: Bundle, *, label: str) -> str | N
     if any((git_dir / name).exists() for name in _IN_PROGRESS_FILES):
         raise Diverged("a merge or rebase is under way")
     head = head_of(git, path)
-    with _translate_git_errors(), open_worktree(git, path, known_id=head) as tree:
+    with translate_git_errors(), open_worktree(git, path, known_id=head) as tree:
         private_repo = Repository(git, path, tree.env)
         if bundle.base_commit is not None and not private_repo.has_commit(bundle.base_commit):
             raise Diverged("it has another history")
-        _import_objects(private_repo, bundle, None)
+        import_objects(private_repo, bundle, None)
         _require_ancestor(private_repo, head, branches_of(git, path), bundle)
         saved_ref = _save_uncommitted(tree, head, label)
         tree.run("read-tree", "--reset", "-u", bundle.newest_commit)
@@ -165,7 +172,7 @@ def left_empty(git: Git, path: Path, bundle: Bundle) -> tuple[str, ...]:
 
 
 @contextmanager
-def _translate_git_errors() -> Iterator[None]:
+def translate_git_errors() -> Iterator[None]:
     """Report a failure of git as `UnusableBundle`, except disk errors, timeouts and kills."""
     try:
         yield
@@ -175,17 +182,30 @@ def _translate_git_errors() -> Iterator[None]:
         raise UnusableBundle(f"git {error.subcommand}: {error.stderr.strip()[-300:]}") from error
 
 
-def _import_objects(
-    repo: Repository, bundle: Bundle, fetch: Callable[[str], object] | None
+def import_objects(
+    repo: Repository,
+    bundle: Bundle,
+    fetch: Callable[[str], object] | None,
+    *,
+    earlier: Sequence[bytes] = (),
 ) -> None:
-    """Import the bundle's objects with checks, and make sure that every named commit exists."""
+    """Import the bundle's objects with checks, and make sure that every named commit exists.
+
+    Raises:
+        UnusableBundle: If it is damaged, or does not fit the repository.
+    """
     commits = {*bundle.references.values(), bundle.newest_commit}
     commits |= {commit for commit in (bundle.base_commit, bundle.head_commit) if commit is not None}
     if not all(_COMMIT.fullmatch(commit) for commit in commits):
         raise UnusableBundle("it names something that is no commit")
     if bundle.base_commit is not None:
         _require_base(repo, bundle.base_commit, fetch)
-    if bundle.data:
+    for data in earlier:
+        _index_pack(repo, data)
+    if bundle.data and earlier:
+        # Verifying would want what it stands on to be on a reference.
+        _index_pack(repo, bundle.data)
+    elif bundle.data:
         _unpack(repo, bundle.data)
     missing = [commit for commit in sorted(commits) if not repo.has_commit(commit)]
     if missing:
@@ -200,11 +220,25 @@ def _unpack(repo: Repository, data: bytes) -> None:
         repo.run("bundle", "verify", "--quiet", str(file))
     finally:
         file.unlink(missing_ok=True)
+    _index_pack(repo, data)
+
+
+def _index_pack(repo: Repository, data: bytes) -> None:
+    import_pack(repo.git, repo.path, data, env=repo.env)
+
+
+def import_pack(git: Git, path: Path, data: bytes, *, env: Mapping[str, str] | None = None) -> None:
+    """Import the objects of a bundle into a repository, and check each of them.
+
+    Raises:
+        GitFailed: If it is damaged.
+    """
     # The pack follows the blank line after the header.  `index-pack --strict` checks each object;
     # how much `git fetch` checks depends on git's version.
-    repo.run(
+    git.run(
         "index-pack", "--stdin", "--fix-thin", f"--strict={_TOLERATED_FLAWS}",
-        f"--max-input-size={_MAX_PACK_BYTES}", stdin=data.partition(b"\n\n")[2],
+        f"--max-input-size={_MAX_PACK_BYTES}",
+        cwd=path, env=env, stdin=data.partition(b"\n\n")[2],
     )  # fmt: skip
 
 
@@ -261,7 +295,7 @@ def _point_head(repo: Repository, bundle: Bundle) -> None:
 
 def _set_references(repo: Repository, bundle: Bundle) -> None:
     references = {name: commit for name, commit in bundle.references.items()
-                  if _BRANCH.fullmatch(name) or name == START_REF}  # fmt: skip
+                  if _BRANCH.fullmatch(name) or _PRIVATE.fullmatch(name)}  # fmt: skip
     if bundle.branch is not None and bundle.head_commit is not None:
         references[f"{HEADS}{bundle.branch}"] = bundle.head_commit
     if bundle.saved_commit is not None:

@@ -83,10 +83,17 @@ class WorkTree:
         stdin: bytes = b"",
         settings: Mapping[str, str] | None = None,
         accept: Collection[int] = (0,),
+        first_bytes: int | None = None,
     ) -> bytes:
         """Run a git command on the workspace's objects and files."""
         return self.git.run(
-            *arguments, cwd=self.path, env=self.env, stdin=stdin, settings=settings, accept=accept
+            *arguments,
+            cwd=self.path,
+            env=self.env,
+            stdin=stdin,
+            settings=settings,
+            accept=accept,
+            first_bytes=first_bytes,
         )
 
     def write_tree(self) -> str:
@@ -307,7 +314,7 @@ def open_worktree(git: Git, path: Path, *, known_id: str | None) -> Iterator[Wor
         prefix="signalbox-", dir=git.temporary_dir, ignore_cleanup_errors=True
     ) as temporary_dir:
         private_dir = Path(temporary_dir) / "git"
-        _make_bare(private_dir, object_format)
+        make_bare(private_dir, object_format)
         git_dir = path / ".git"
         # With a copy of the agent's index git reads only files that have changed.
         if not list(git_dir.glob("sharedindex.*")):
@@ -339,7 +346,7 @@ def _object_format(git: Git, path: Path, known_id: str | None) -> str:
         raise DamagedRepository(path.name, str(error)) from error
 
 
-def _make_bare(private_dir: Path, object_format: str) -> None:
+def make_bare(private_dir: Path, object_format: str) -> None:
     """Create a bare repository, without a process for it."""
     for name in ("objects", "refs", "info"):
         (private_dir / name).mkdir(parents=True)

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from core.store.database import migrate
-from core.store.database.embedded import EmbeddedServer
+from core.store.database.embedded.server import EmbeddedServer
 from core.store.database.engine import open_database
 from tests.alerts.replay.campaign import Replayed, replay
 from tests.database import NO_DURABILITY

@@ -97,12 +97,15 @@ def _events(key: Key, seen: Mapping[int, Seen], looks: Sequence[Look]) -> Iterat
 
 
 def _until_the_end_of_an_event(alert: Expected, begin: int, looks: Sequence[Look]) -> None:
-    run = alert.seen_at(begin).run
+    seen = alert.seen_at(begin)
+    run = seen.run
+    # A budget that ends its run was warned of before.
+    happened_at = min(seen.since, looks[begin].at)
     for look in looks[begin:]:
         if run is not None and run in look.continued:
             alert.resolved_at, alert.resolution = look.at, "continued"
             return
-        if look.at - alert.opened_at >= DAY:
+        if look.at - happened_at >= DAY:
             alert.resolved_at, alert.resolution = look.at, "closed"
             return
 

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
-from zoneinfo import ZoneInfo
 
-from tests.alerts.replay.channels import ALL, SUBSCRIPTIONS, WISHES
+from tests.alerts.replay.channels import SUBSCRIPTIONS, WISHES
 from tests.alerts.replay.expected_alerts import Expected
 from tests.alerts.replay.facts import Event, Week, What, run_id_of
 from tests.alerts.replay.sampling import CRITICAL, Look, Seen
+from tests.alerts.replay.wanting import quiet_until, wants
 
 GROUP, HOUR = timedelta(minutes=5), timedelta(hours=1)
 QUOTA, MOST_MEMBERS = 20, 50
-USUAL = set(ALL) - {"completed", "killed", "long_running"}
 CHANNELS = {name: channel for name, channel, _ in SUBSCRIPTIONS}
 
 # An alert: kind, type and id of its subject, and when it fired.
@@ -64,18 +63,19 @@ class Teller:
         present: list[Expected] = []
         for number, look in enumerate(self.looks):
             while acts and acts[0].at < look.at:
-                self._act(acts.pop(0), present)
+                self._act(acts.pop(0), number - 1, present)
             present += starting[number]
             self._release(number, look.at, present)
             self._tell(number, look.at, present)
             present = [alert for alert in present if alert.is_open_after(look.at)]
         for event in acts:
-            self._act(event, present)
+            self._act(event, len(self.looks) - 1, present)
         return self.told
 
-    def _act(self, event: Event, present: Sequence[Expected]) -> None:
+    def _act(self, event: Event, number: int, present: Sequence[Expected]) -> None:
         if event.what is What.SUBSCRIBED:
             self.subscribed[event.name] = event.at
+            self._tell_earlier(event.name, number, event.at, present)
         elif event.what is What.UNSUBSCRIBED:
             del self.subscribed[event.name]
         elif event.what is What.MUTED:
@@ -124,42 +124,89 @@ class Teller:
             order = -seen.severity, alert.opened_at, alert.key[0], alert.key[2]
             by_channel: dict[str, list[str]] = defaultdict(list)
             for subscription in self.subscribed:
-                if _wants(WISHES[subscription], alert, seen, now, number):
+                if wants(WISHES[subscription], alert, seen, now, number):
                     by_channel[CHANNELS[subscription]].append(subscription)
             wishes += [
                 (order, alert, channel, wanted)
                 for channel, wanted in by_channel.items()
-                if (channel, name) not in self.told.handling
+                if self.told.handling.get((channel, name), "muted") == "muted"
             ]
-        for _, alert, channel, wanted in sorted(wishes, key=lambda wish: wish[0]):
-            self._tell_one(alert, alert.seen_at(number), channel, wanted, now)
+        wishes.sort(key=lambda wish: wish[0])
+        were_muted = [one for one in wishes if (one[2], name_of(one[1])) in self.told.handling]
+        self._tell_after_mute(number, now, were_muted)
+        for wish in wishes:
+            if wish not in were_muted:
+                _, alert, channel, wanted = wish
+                self._tell_one(alert, alert.seen_at(number), channel, wanted, now)
 
-    def _tell_one(
-        self, alert: Expected, seen: Seen, channel: str, wanted: list[str], now: datetime
+    def _tell_earlier(
+        self, subscription: str, number: int, now: datetime, present: Sequence[Expected]
     ) -> None:
-        name = name_of(alert)
+        """What is open when a channel is subscribed comes in one message that calls nobody."""
+        channel = CHANNELS[subscription]
+        names = []
+        for alert in present:
+            name, seen = name_of(alert), alert.seen_at(number)
+            is_snoozed = now < self.snoozed_until.get(name, now)
+            if is_snoozed or (channel, name) in self.told.handling:
+                continue
+            if wants(WISHES[subscription], alert, seen, now, number) and self._is_told_now(
+                name, seen, channel, [subscription], now
+            ):
+                names.append(name)
+        if names:
+            self.told.messages.append(Message(channel, "earlier", now, None, None, names))
+
+    def _tell_after_mute(
+        self, number: int, now: datetime, wishes: Sequence[tuple[Any, Expected, str, list[str]]]
+    ) -> None:
+        """What fired during a mute and is open at its end comes in one message of the channel."""
+        messages: dict[str, Message] = {}
+        for _, alert, channel, wanted in wishes:
+            name, seen = name_of(alert), alert.seen_at(number)
+            if not alert.is_open_after(now):
+                continue
+            if chosen := self._is_told_now(name, seen, channel, wanted, now):
+                message = messages.setdefault(channel, Message(channel, "muted", now, None, None))
+                message.members.append(name)
+                message.mention = message.mention or WISHES[chosen].get("mention")
+        self.told.messages += messages.values()
+
+    def _is_told_now(
+        self, name: Name, seen: Seen, channel: str, wanted: Sequence[str], now: datetime
+    ) -> str | None:
+        """The subscription that tells an alert now; `None` if it is muted or held."""
         awake = [one for one in wanted if not self._is_muted(one, now)]
         if not awake:
             self.told.handling[channel, name] = "muted"
-            return
+            return None
         is_critical = seen.severity == CRITICAL
         quiet = {
             one: until
             for one in awake
-            if not is_critical and (until := _quiet_until(WISHES[one], now)) is not None
+            if not is_critical and (until := quiet_until(WISHES[one], now)) is not None
         }
         loud = [one for one in awake if one not in quiet]
         if not loud:
             subscription = min(quiet, key=lambda one: quiet[one])
             self.told.held[channel, name] = quiet[subscription], subscription
             self.told.handling[channel, name] = "held"
-            return
+            return None
+        self.told.handling[channel, name] = "shown"
         mentioning = [one for one in loud if WISHES[one].get("mention")] or loud
-        chosen = min(mentioning, key=lambda one: self.subscribed[one])
+        return min(mentioning, key=lambda one: self.subscribed[one])
+
+    def _tell_one(
+        self, alert: Expected, seen: Seen, channel: str, wanted: list[str], now: datetime
+    ) -> None:
+        name, is_critical = name_of(alert), seen.severity == CRITICAL
+        chosen = self._is_told_now(name, seen, channel, wanted, now)
+        if chosen is None:
+            return
         message = self._message(alert.key[0], channel, WISHES[chosen].get("mention"), now)
         handling = "shown"
         if message is None:
-            recent = [one for one in self._recent(channel, now) if one.type != "quiet"]
+            recent = list(self._recent(channel, now))
             is_full = sum(one.type == "alerts" for one in recent) >= QUOTA
             if is_full and not is_critical:
                 handling = "summed"
@@ -211,49 +258,3 @@ _ACTS = {
 def name_of(alert: Expected) -> Name:
     """The name of an alert."""
     return (*alert.key, alert.fired_at)
-
-
-def _wants(
-    wishes: Mapping[str, Any], alert: Expected, seen: Seen, now: datetime, number: int
-) -> bool:
-    kind, of_what, _ = alert.key
-    if kind not in wishes.get("kinds", USUAL) or seen.severity < wishes.get("severity", 1):
-        return False
-    workflow = wishes.get("workflow")
-    if workflow is not None and seen.workflow is not None and seen.workflow != workflow:
-        return False
-    if of_what == "run" and not _is_about(wishes, kind, seen):
-        return False
-    if "for_seconds" not in wishes or alert.happened_once_at(number):
-        return True
-    lasted = now - alert.opened_at >= timedelta(seconds=wishes["for_seconds"])
-    return lasted and alert.is_open_after(now)
-
-
-def _is_about(wishes: Mapping[str, Any], kind: str, seen: Seen) -> bool:
-    repository = wishes.get("repository")
-    if repository is not None and repository not in (seen.repository or ""):
-        return False
-    if "owner" in wishes and seen.owner != wishes["owner"]:
-        return False
-    least = wishes.get("least_cents", 1000 if kind == "cost" else 0)
-    return bool(seen.cents >= least)
-
-
-def _quiet_until(wishes: Mapping[str, Any], now: datetime) -> datetime | None:
-    """When it is no longer quiet: the clock on the wall is asked for each minute."""
-    if "quiet" not in wishes:
-        return None
-    start, end = wishes["quiet"].split("-")
-    zone = ZoneInfo(wishes["zone"])
-
-    def is_quiet(moment: datetime) -> bool:
-        wall = moment.astimezone(zone).strftime("%H:%M")
-        return start <= wall < end if start < end else not end <= wall < start
-
-    if not is_quiet(now):
-        return None
-    moment = now.replace(second=0, microsecond=0)
-    while is_quiet(moment):
-        moment += timedelta(minutes=1)
-    return moment

@@ -10,12 +10,12 @@ from uuid import UUID
 
 from sqlalchemy import text
 
+from core.domain.alerts.channels.quiet_hours import QuietHours
+from core.domain.alerts.channels.subscription import AlertFilter, Subscription
 from core.domain.alerts.kinds import AlertKind, Severity
-from core.domain.alerts.quiet_hours import QuietHours
-from core.domain.alerts.subscription import AlertFilter, Subscription
 from core.domain.fleet.workers import QueueReason, WorkerRecord, WorkerState
 from core.domain.kills.termination import Phase, ProcessIdentity, Termination
-from core.domain.runs.awaited import AWAITED_KEY, Awaited, AwaitedKind
+from core.domain.runs.activity.awaited import AWAITED_KEY, Awaited, AwaitedKind
 from core.domain.runs.outcome import OutcomeReason, outcome_of
 from core.domain.runs.request import Place
 from core.domain.runs.run import Run, StopReason, WaitingOn

@@ -11,6 +11,8 @@ from bot.sandbox.slack.state import Document, StoredFile, Workspace, new_id
 # Snippets are limited to 1 MB.
 MAX_SNIPPET_BYTES = 1_000_000
 PREVIEW_CHARS = 1_000
+TEXT = "text/plain"
+_PNG = b"\x89PNG\r\n\x1a\n"
 
 
 def get_upload_url(call: Call) -> Document:
@@ -25,6 +27,7 @@ def get_upload_url(call: Call) -> Document:
         name=call.text("filename"),
         length=int(length),
         snippet_type=call.text("snippet_type") or None,
+        alt=call.text("alt_txt") or None,
     )
     call.workspace.files[file.id] = file
     return {"upload_url": f"{call.url}/upload/{file.id}", "file_id": file.id}
@@ -78,11 +81,18 @@ def file_object(file: StoredFile, url: str) -> Document:
     content = file.content or b""
     kind = file.snippet_type or file.name.rpartition(".")[2] or "text"
     link = f"{url}/_emu/files/{file.id}"
+    if mimetype_of(file) != TEXT:
+        shown: Document = {"alt_txt": file.alt} if file.alt else {}
+    else:
+        shown = {
+            "preview": content[:PREVIEW_CHARS].decode(errors="replace"),
+            "lines": content.count(b"\n") + 1,
+        }
     return {
         "id": file.id,
         "name": file.name,
         "title": file.title or file.name,
-        "mimetype": "text/plain",
+        "mimetype": mimetype_of(file),
         "filetype": kind,
         "pretty_type": kind.capitalize(),
         "user": BOT_USER_ID,
@@ -94,9 +104,13 @@ def file_object(file: StoredFile, url: str) -> Document:
         "url_private": link,
         "url_private_download": link,
         "permalink": link,
-        "preview": content[:PREVIEW_CHARS].decode(errors="replace"),
-        "lines": content.count(b"\n") + 1,
+        **shown,
     }
+
+
+def mimetype_of(file: StoredFile) -> str:
+    """What a file is, by its first bytes."""
+    return "image/png" if (file.content or b"").startswith(_PNG) else TEXT
 
 
 HANDLERS: dict[str, Handler] = {

@@ -1,6 +1,7 @@
 """The checks before a Web API method runs: token, scope, rate limit, arguments."""
 
 import asyncio
+import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -81,6 +82,7 @@ class Gate:
     Attributes:
         names_scopes: Whether answers name the token's scopes, as Slack's do; servers that are only
             compatible with Slack may not.
+        unknown_blocks: Types of blocks that are refused, as by servers that do not know them yet.
     """
 
     def __init__(
@@ -100,6 +102,7 @@ class Gate:
         self.bot_token = bot_token
         self.app_token = app_token
         self.names_scopes = True
+        self.unknown_blocks: frozenset[str] = frozenset()
         self._url = url
         self._handlers = {**HANDLERS, **extra_handlers}
 
@@ -116,6 +119,9 @@ class Gate:
             str(args.get("channel") or args.get("channel_id") or ""),
             str(args.get("ts") or "") or None,
         )
+        if fault is None and self.has_unknown_block(args):
+            # No mistake of an app that sends something else then.
+            fault = Fault(kind="invalid_blocks")
         if fault is None:
             answer = self._execute(method, args, token)
         elif fault.is_applied:
@@ -141,6 +147,14 @@ class Gate:
         if fault is None:
             self._report_problem(method, answer)
         return answer
+
+    def has_unknown_block(self, args: Document) -> bool:
+        """Whether some block is of a type that is refused."""
+        given = args.get("blocks")
+        if not self.unknown_blocks or not given:
+            return False
+        blocks = json.loads(given) if isinstance(given, str) else given
+        return any(block.get("type") in self.unknown_blocks for block in blocks)
 
     def _report_problem(self, method: str, answer: Answer) -> None:
         error = answer.body.get("error")

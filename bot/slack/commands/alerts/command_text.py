@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from bot.slack.commands.command import Subcommand
 from bot.words.times import time_limit
+from core.domain.alerts.channels.subscription import Subscription
 from core.domain.alerts.kinds import AlertKind
-from core.domain.alerts.subscription import Subscription
 
 
 def subscribe_command_text(subscription: Subscription) -> str:

@@ -14,13 +14,13 @@ from zoneinfo import available_timezones
 from bot.slack.commands.alerts.values import ME
 from bot.slack.commands.flags import parse_budget
 from bot.words.times import parse_duration
-from core.domain.alerts.kinds import Severity
-from core.domain.alerts.quiet_hours import BadQuietHours, QuietHours, require_time_zone
-from core.domain.alerts.subscription import (
+from core.domain.alerts.channels.quiet_hours import BadQuietHours, QuietHours, require_time_zone
+from core.domain.alerts.channels.subscription import (
     MAX_FILTER_CHARS,
     MAX_FOR,
     DigestPeriod,
 )
+from core.domain.alerts.kinds import Severity
 from core.domain.runs.request import MAX_PROGRESS, MIN_PROGRESS
 
 _MEMBER = re.compile(r"<@(?P<marked>[UW][A-Z0-9]{2,20})(?:\|[^<>]*)?>|(?P<bare>[UW][A-Z0-9]{6,20})")

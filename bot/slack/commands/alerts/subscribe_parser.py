@@ -18,8 +18,8 @@ from bot.slack.commands.alerts.values import AlertWishes, SubscribeAlerts
 from bot.slack.commands.flags import BadCommand, closest_match, excerpt
 from bot.slack.commands.words import WordReader
 from bot.slack.text import from_slack
+from core.domain.alerts.channels.subscription import AlertFilter
 from core.domain.alerts.kinds import AlertKind
-from core.domain.alerts.subscription import AlertFilter
 
 # Words without a meaning of their own: `subscribe to failed and stalled alerts`.
 _FILLERS = frozenset({"to", "and", "alerts", "alert", "kinds", "kind", "with", "when", "&", "+"})

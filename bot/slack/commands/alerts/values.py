@@ -7,9 +7,9 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from core.domain.alerts.channels.quiet_hours import QuietHours
+from core.domain.alerts.channels.subscription import AlertFilter, DigestPeriod, Source, Subscription
 from core.domain.alerts.kinds import USUAL_KINDS, AlertKind
-from core.domain.alerts.quiet_hours import QuietHours
-from core.domain.alerts.subscription import AlertFilter, DigestPeriod, Source, Subscription
 from core.domain.runs.request import Place
 
 # The owner that means the person who asks.

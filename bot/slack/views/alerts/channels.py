@@ -10,7 +10,7 @@ from bot.slack.commands.alerts.command_text import subscribe_command_text
 from bot.slack.views import blocks
 from bot.slack.views.message import Message
 from bot.words import counts
-from core.domain.alerts.subscription import Subscription
+from core.domain.alerts.channels.subscription import Subscription
 
 CHANNEL_ARCHIVED = "channel_archived"
 CHANNEL_DELETED = "channel_deleted"

@@ -9,13 +9,14 @@ from datetime import timedelta
 from bot.slack import dates, text
 from bot.slack.mrkdwn import MRKDWN
 from bot.slack.views import blocks
-from bot.slack.views.message import Block, Message
+from bot.slack.views.chart_pictures import chart_pictures
+from bot.slack.views.message import Block, Content, Message
 from bot.slack.views.runs.links import NO_LINKS, ThreadLinks
 from bot.words import digests, times
 from bot.words.runs.states import STATUS_ICONS
-from core.domain.alerts.digest import Digest
-from core.domain.alerts.digest_figures import DigestFigures, SlowRun
-from core.domain.alerts.subscription import DigestPeriod
+from core.domain.alerts.channels.subscription import DigestPeriod
+from core.domain.alerts.posts.digest import Digest
+from core.domain.alerts.posts.digest_figures import DigestFigures, SlowRun
 from core.domain.runs.snapshot import CardPlace
 
 # The slot of its only message.
@@ -59,6 +60,12 @@ def digest_message(shown: ShownDigest, links: ThreadLinks = NO_LINKS) -> Message
     if skipped:
         drawn.append(blocks.context(f"⚠️ {skipped}"))
     return Message(text=digests.summary(figures, digest.period), blocks=tuple(drawn))
+
+
+def digest_contents(shown: ShownDigest, links: ThreadLinks = NO_LINKS) -> dict[str, Content]:
+    """The message, and pictures of its charts for a Slack that refuses them."""
+    message = digest_message(shown, links)
+    return {DIGEST: message, **chart_pictures(message.blocks)}
 
 
 def _period_words(digest: Digest, figures: DigestFigures) -> str:

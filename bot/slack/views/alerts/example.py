@@ -8,9 +8,9 @@ from datetime import datetime
 from bot.slack import dates
 from bot.slack.views import blocks
 from bot.slack.views.message import Block, Message
+from core.domain.alerts.channels.subscription import Subscription
 from core.domain.alerts.episode import Episode
 from core.domain.alerts.kinds import KIND_RULES, AlertKind, Severity
-from core.domain.alerts.subscription import Subscription
 
 
 def example_answer(
@@ -59,8 +59,8 @@ def _verdict(example: Episode, subscriptions: Sequence[Subscription], now: datet
     if not awake:
         until = max((one.muted_until for _, one in telling if one.muted_until), default=now)
         return (
-            f"{lead}, but muted until {dates.date_time(until)}: it would not be told. "
-            "`/workflow alerts mute off` ends that."
+            f"{lead}, but muted until {dates.date_time(until)}: it would be told "
+            "then, if it is still open. `/workflow alerts mute off` ends the mute."
         )
     ends = [one.quiet_hours.ends_at(now) if one.quiet_hours else None for one in awake]
     is_held = example.severity < Severity.CRITICAL and all(end is not None for end in ends)

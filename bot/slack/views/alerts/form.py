@@ -15,8 +15,8 @@ from bot.slack.views.message import Block, View
 from bot.slack.views.modals import field as input_field
 from bot.slack.views.modals import modal
 from bot.words.times import time_limit
+from core.domain.alerts.channels.subscription import DigestPeriod, Subscription
 from core.domain.alerts.kinds import KIND_RULES, USUAL_KINDS, AlertKind, Severity
-from core.domain.alerts.subscription import DigestPeriod, Subscription
 from core.domain.workflow import WorkflowDefinition
 
 # Slack's limits.

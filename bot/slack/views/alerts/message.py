@@ -18,7 +18,7 @@ from bot.slack.views.alerts.replies import replies
 from bot.slack.views.message import Block, Message
 from bot.slack.views.runs.links import NO_LINKS, ThreadLinks
 from bot.words.alerts.titles import counted, group_title
-from core.domain.alerts.delivery import QUOTA, GroupType
+from core.domain.alerts.channels.delivery import LISTS, QUOTA, GroupType
 from core.domain.alerts.episode import Episode
 from core.domain.alerts.kinds import AlertKind
 from core.domain.alerts.message import AlertMessage
@@ -104,7 +104,7 @@ def _rows(lines: AlertLines) -> list[str]:
     If not even the lines without numbers fit, ended alerts are left out first.
     """
     message = lines.message
-    has_kind = message.group.type is GroupType.QUIET
+    has_kind = message.group.type in LISTS
 
     def rows_of(*, has_evidence: bool) -> list[str]:
         return [

@@ -13,15 +13,18 @@ from bot.slack.views.message import Message
 from bot.words.alerts.history import EVENT_ICONS, event_line, severity_of
 from bot.words.alerts.states import ended_words
 from bot.words.alerts.titles import SEVERITY_ICONS, SEVERITY_WORDS, group_title
-from core.domain.alerts.delivery import GroupType
+from core.domain.alerts.channels.delivery import GroupType
 from core.domain.alerts.episode import Episode, Resolution
 from core.domain.alerts.history import AlertEvent, AlertEventRecord
 
 HISTORY = "history"
 ENDED = "ended"
 _HISTORY_LIMIT = 6000
-# Alerts that join a message within the same minute ring once.
-_JOIN_STEP = timedelta(minutes=1)
+# Alerts that join a message within the same step share a reply.  A longer step would make one wait
+# for an update of the reply, of which Slack allows few.
+_JOIN_STEP = timedelta(seconds=10)
+# Those that join within the same minute call people once.
+_STEPS_OF_CALL = 6
 _SUBJECTS_LIMIT = 2500
 
 
@@ -78,22 +81,25 @@ def _newest(drawn: list[str]) -> list[str]:
 
 
 def _joined(lines: AlertLines) -> Mapping[str, Message]:
-    """The alerts that came into the message after it was posted, those of a minute in one reply."""
+    """The alerts that came into the message after it was posted, those of a step in one reply."""
     opened_at = lines.message.group.opened_at
-    by_minute: dict[int, list[Episode]] = defaultdict(list)
+    by_step: dict[int, list[Episode]] = defaultdict(list)
     for alert in lines.message.alerts:
         told_at = lines.message.told_at.get(alert.id, opened_at)
         if told_at > opened_at:
-            by_minute[(told_at - opened_at) // _JOIN_STEP].append(alert)
+            by_step[(told_at - opened_at) // _JOIN_STEP].append(alert)
     drawn = {}
-    for minute, alerts in sorted(by_minute.items()):
+    called: set[int] = set()
+    for step, alerts in sorted(by_step.items()):
+        calls = step // _STEPS_OF_CALL not in called
+        called.add(step // _STEPS_OF_CALL)
         if not any(alert.is_open for alert in alerts):
             continue
         title = group_title(lines.message.group, len(alerts)).replace(" ", " more ", 1)
         icon = SEVERITY_ICONS[max(alert.severity for alert in alerts)]
         subjects = blocks.fit_lines([lines.subject(alert) for alert in alerts], _SUBJECTS_LIMIT)
-        drawn[f"joined:{minute}"] = _ringing(
-            lines, f"{icon} *{title}*", [f"• {subject}" for subject in subjects]
+        drawn[f"joined:{step}"] = _ringing(
+            lines, f"{icon} *{title}*", [f"• {subject}" for subject in subjects], calls=calls
         )
     return drawn
 
@@ -118,9 +124,9 @@ def _woken(lines: AlertLines, alert: Episode) -> Iterator[tuple[str, Message]]:
             yield f"woken:{event.id}", _ringing(lines, title, [lines.what(alert)])
 
 
-def _ringing(lines: AlertLines, title: str, below: list[str]) -> Message:
-    """A reply that calls whom the subscription names."""
-    called = f"{lines.mention} " if lines.mention else ""
+def _ringing(lines: AlertLines, title: str, below: list[str], *, calls: bool = True) -> Message:
+    """A reply that calls whom the subscription names, unless they were called just before."""
+    called = f"{lines.mention} " if lines.mention and calls else ""
     return Message(
         text=f"{called}{title}: {below[0].removeprefix('• ')}",
         blocks=tuple(blocks.paragraphs([f"{called}{title}", *below])),

@@ -13,7 +13,7 @@ from bot.slack.views.message import Block, Message
 from bot.words import counts
 from bot.words.subscriptions import subscription_words, too_few_runs_words
 from core.domain.actor import Actor
-from core.domain.alerts.subscription import Source, Subscription
+from core.domain.alerts.channels.subscription import Source, Subscription
 from core.domain.alerts.trends.readiness import TrendReadiness
 
 _HELP = (
@@ -114,7 +114,8 @@ def muted_message(subscriptions: Sequence[Subscription]) -> Message:
         return _message(f"Alerts are told here again ({count}).")
     return _message(
         f"Muted until {dates.date_time(until)} ({count}): nobody is told here, not even of "
-        "critical alerts. `/workflow alerts mute off` ends it."
+        "critical alerts. What is open at its end is told then. `/workflow alerts mute off` ends "
+        "it now."
     )
 
 

@@ -1,4 +1,4 @@
-"""Links to the threads of runs in Slack."""
+"""Links to the threads of runs in Slack, and to their pages on the dashboard."""
 
 from __future__ import annotations
 
@@ -13,9 +13,15 @@ class ThreadLinks:
 
     Attributes:
         archive_url: The beginning of the addresses of messages; empty if it is not known.
+        dashboard_url: The address of the dashboard; empty if it is not known.
     """
 
     archive_url: str = ""
+    dashboard_url: str = ""
+
+    def page(self, run_id: str) -> str | None:
+        """The address of a run's page on the dashboard; `None` if it is not known."""
+        return f"{self.dashboard_url.rstrip('/')}/runs/{run_id}" if self.dashboard_url else None
 
     def address(self, card: CardPlace | None) -> str | None:
         """The address of a thread; `None` if it is not known."""

@@ -9,7 +9,7 @@ from bot.slack import ids, text
 from bot.slack.mrkdwn import MRKDWN
 from bot.slack.views import blocks
 from bot.slack.views.message import Block, Message
-from bot.slack.views.runs.continue_buttons import continue_buttons
+from bot.slack.views.runs.continue_buttons import continue_buttons, restart_button
 from bot.slack.views.runs.rows import kill_listed_button
 from bot.words.refusals import who_can
 from core.domain.actor import RUN_DEEDS, Action, Actor
@@ -18,7 +18,11 @@ from core.services.context import NotAllowed
 
 # What can be asked for, by the id of the button.
 ASKED_ACTIONS: Mapping[str, Action] = MappingProxyType(
-    {ids.ASK_KILL: Action.KILL, ids.ASK_CONTINUE: Action.CONTINUE}
+    {
+        ids.ASK_KILL: Action.KILL,
+        ids.ASK_CONTINUE: Action.CONTINUE,
+        ids.ASK_RESTART: Action.RESTART,
+    }
 )
 _BUTTON_OF_ACTION = {action: button for button, action in ASKED_ACTIONS.items()}
 
@@ -29,7 +33,8 @@ def refusal_message(refusal: NotAllowed) -> Message | None:
     if run is None or not refusal.is_foreign:
         return None
     who = who_can(refusal.deed, refusal.owner, MRKDWN)
-    words = f"{who} {text.one_line(run.task_input, 90)} (`{run.run_id}`)"
+    suffix = f" · leg {refusal.leg}" if refusal.leg > 1 else ""
+    words = f"{who} {text.one_line(refusal.about, 90)}{suffix} (`{run.run_id}`)"
     drawn: list[Block] = [blocks.section(words)]
     action_id = _BUTTON_OF_ACTION.get(refusal.action)
     if action_id is not None:
@@ -59,6 +64,8 @@ def request_to_operators(
     buttons = (
         [kill_listed_button(snapshot, is_own=False)]
         if action is Action.KILL and snapshot.run.is_live
+        else [restart_button(snapshot.run)]
+        if action is Action.RESTART
         else continue_buttons(snapshot.run)
     )
     drawn: list[Block] = [blocks.section(words)]

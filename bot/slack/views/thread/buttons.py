@@ -5,29 +5,40 @@ from __future__ import annotations
 from bot.slack import ids
 from bot.slack.views import blocks
 from bot.slack.views.message import Block
-from bot.slack.views.runs.continue_buttons import continue_buttons
-from bot.words.kills import force_question_words, is_unconfirmed, kill_question_words
-from core.domain.kills.termination import Phase
+from bot.slack.views.runs.continue_buttons import continue_buttons, restart_buttons
+from bot.slack.views.runs.links import NO_LINKS, ThreadLinks
+from bot.words.kills import (
+    FORCE_KILL,
+    KillQuestion,
+    force_question,
+    kill_question,
+    may_force_kill,
+)
 from core.domain.runs.snapshot import RunSnapshot
 
 # The menu is one of them.
 MAX_BUTTONS = 3
 
 
-def run_buttons(snapshot: RunSnapshot) -> list[Block]:
-    """The buttons that apply to a run now; a button that can only fail is left out."""
+def run_buttons(snapshot: RunSnapshot, links: ThreadLinks = NO_LINKS) -> list[Block]:
+    """The buttons that apply to a run now; a button that can only fail is left out.
+
+    Where the dashboard's address is known, the menu leads to the run's page.
+    """
     run = snapshot.run
-    applicable = live_buttons(snapshot) if run.is_live else continue_buttons(run)
+    applicable = (
+        live_buttons(snapshot) if run.is_live else [*continue_buttons(run), *restart_buttons(run)]
+    )
     details = blocks.button("Details", action_id=ids.DETAILS, value=run.run_id)
-    return _folded([*applicable, details])
+    return _folded([*applicable, details], run.run_id, links.page(run.run_id))
 
 
-def _folded(buttons: list[Block]) -> list[Block]:
+def _folded(buttons: list[Block], run_id: str, page: str | None) -> list[Block]:
     """What fits in one row of a narrow phone, and a menu with the others, if any.
 
     That is two buttons, or one that says how many turns are left.
     """
-    if len(buttons) < MAX_BUTTONS:
+    if len(buttons) < MAX_BUTTONS and page is None:
         return buttons
     likely = [one for one in buttons if one.get("style") or one["action_id"] == ids.CONTINUE_MORE]
     is_long = any(one["action_id"] == ids.CONTINUE_LEFT for one in buttons)
@@ -37,7 +48,11 @@ def _folded(buttons: list[Block]) -> list[Block]:
         for one in buttons
         if one not in shown
     }
-    return [*shown, blocks.overflow(ids.CARD_MENU, options)]
+    if page is None:
+        return [*shown, blocks.overflow(ids.CARD_MENU, options)]
+    opens_page = ids.menu_value(ids.DASHBOARD, run_id)
+    options[opens_page] = "Dashboard"
+    return [*shown, blocks.overflow(ids.CARD_MENU, options, {opens_page: page})]
 
 
 def live_buttons(snapshot: RunSnapshot, *, question: str | None = None) -> list[Block]:
@@ -47,42 +62,22 @@ def live_buttons(snapshot: RunSnapshot, *, question: str | None = None) -> list[
         snapshot: The run.
         question: What is asked before a kill; `None` for a question with the cost so far.
     """
-    run, kill = snapshot.run, snapshot.termination
-    if run.kill_requested_at is None:
-        return [_kill_button(snapshot, question or kill_question_words(snapshot))]
-    # An unconfirmed kill is retried by force anyway.
-    is_forced = kill is not None and (kill.force or is_unconfirmed(kill))
-    is_over = kill is not None and kill.phase is Phase.CONFIRMED
-    return [] if is_forced or is_over else [_force_button(snapshot)]
+    if snapshot.run.kill_requested_at is None:
+        asked = kill_question(snapshot)
+        return [_button(snapshot, ids.KILL, asked.label, asked, words=question or asked.words)]
+    if not may_force_kill(snapshot.termination):
+        return []
+    asked = force_question(snapshot)
+    return [_button(snapshot, ids.FORCE_KILL, FORCE_KILL, asked, words=asked.words)]
 
 
-def _kill_button(snapshot: RunSnapshot, question: str) -> Block:
-    run = snapshot.run
+def _button(
+    snapshot: RunSnapshot, action_id: str, label: str, asked: KillQuestion, *, words: str
+) -> Block:
     return blocks.button(
-        "Kill",
-        action_id=ids.KILL,
-        value=run.run_id,
+        label,
+        action_id=action_id,
+        value=snapshot.run.run_id,
         style="danger",
-        confirm=blocks.confirm(
-            title=f"Kill this {run.workflow_name} run?",
-            words=question,
-            yes="Kill it",
-            no="Let it run",
-        ),
-    )
-
-
-def _force_button(snapshot: RunSnapshot) -> Block:
-    run = snapshot.run
-    return blocks.button(
-        "Force kill",
-        action_id=ids.FORCE_KILL,
-        value=run.run_id,
-        style="danger",
-        confirm=blocks.confirm(
-            title="End it by force?",
-            words=force_question_words(snapshot),
-            yes="Force kill",
-            no="Give it time",
-        ),
+        confirm=blocks.confirm(title=asked.title, words=words, yes=asked.yes, no=asked.no),
     )

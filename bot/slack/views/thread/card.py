@@ -6,12 +6,15 @@ happens now, and one line of context.  The thread and the details have the rest.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 
 from bot.slack import ids, text
 from bot.slack.mrkdwn import MRKDWN
 from bot.slack.views import blocks
 from bot.slack.views.message import Block, Message
+from bot.slack.views.runs.links import NO_LINKS, ThreadLinks
+from bot.slack.views.runs.restart_lines import restart_lines
 from bot.slack.views.thread.buttons import run_buttons
 from bot.words.runs.figures import (
     NO_CHANGE,
@@ -20,9 +23,9 @@ from bot.words.runs.figures import (
     ended_steps_words,
     outcome_figures,
 )
-from bot.words.runs.silence import is_worrying, silence_of, silence_title, waiting_words
 from bot.words.runs.states import StateWords, state_of
-from core.domain.runs.run import RunStatus, StopReason
+from bot.words.runs.waiting.silence import is_worrying, silence_of, silence_title, waiting_words
+from core.domain.runs.run import Run, RunStatus, StopReason
 from core.domain.runs.snapshot import RunSnapshot, Thread
 
 # A longer task is shown in full below the card.
@@ -33,18 +36,30 @@ REASONS_WITH_ERROR = frozenset({StopReason.API_ERROR, StopReason.AGENT_ERROR})
 ERROR_LIMIT = 200
 
 
-def thread_card(thread: Thread, *, now: datetime) -> Message:
+def thread_card(thread: Thread, *, now: datetime, links: ThreadLinks = NO_LINKS) -> Message:
     """Draw the card of a thread: its newest run, under the task of its first run."""
-    return run_card(thread.legs[-1], now=now, task=thread.legs[0].run.task_input)
+    first, newest = thread.legs[0], thread.legs[-1]
+    restarts = tuple(link for leg in thread.legs for link in leg.restarts)
+    shown = replace(newest, restarted_from=first.restarted_from, restarts=restarts)
+    return run_card(shown, now=now, task=first.run.task_input, links=links, first=first.run)
 
 
-def run_card(snapshot: RunSnapshot, *, now: datetime, task: str | None = None) -> Message:
+def run_card(
+    snapshot: RunSnapshot,
+    *,
+    now: datetime,
+    task: str | None = None,
+    links: ThreadLinks = NO_LINKS,
+    first: Run | None = None,
+) -> Message:
     """Draw a run.  Pure: the same run at the same time gives the same message.
 
     Args:
         snapshot: The run.
         now: The current time, for elapsed times, which are shown in coarse steps.
         task: The task of the thread, if it is not this run's own task.
+        links: Makes links to the threads of other runs.
+        first: The first run of the thread, if it is another one.
     """
     state = state_of(snapshot, MRKDWN)
     about = snapshot.run.task_input if task is None else task
@@ -53,10 +68,11 @@ def run_card(snapshot: RunSnapshot, *, now: datetime, task: str | None = None) -
         state = StateWords(icon="🕐", title=silence_title(silence))
     drawn: list[Block] = [blocks.section(_title(snapshot, state, about))]
     lines = _lines(snapshot, state, now)
+    lines += restart_lines(snapshot, snapshot.run if first is None else first, links)
     if lines:
         drawn.append(blocks.section("\n".join(lines)))
     drawn.append(blocks.context(" · ".join(context_facts(snapshot, now, MRKDWN))))
-    buttons = run_buttons(snapshot)
+    buttons = run_buttons(snapshot, links)
     if buttons:
         drawn.append(blocks.actions(ids.CARD_ACTIONS, buttons))
     return Message(text=summary_line(snapshot, about), blocks=tuple(drawn))

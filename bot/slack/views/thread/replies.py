@@ -10,10 +10,14 @@ from bot.slack.views.thread.card import is_task_clipped
 from bot.slack.views.thread.progress import progress_message
 from bot.slack.views.thread.result import result_message
 from bot.words import counts, texts, times
+from bot.words.failures.retries import automatic_leg_words
 from bot.words.kills import is_unconfirmed, survivor_words, unconfirmed_title
+from bot.words.runs.names import leg_suffix, task_name
 from bot.words.runs.notices import notice_lines
+from bot.words.runs.recovery import RECOVERY_BEGUN
 from core.domain.kills.termination import Phase
 from core.domain.runs.snapshot import RunSnapshot, Thread
+from core.domain.sessions.recovery import is_recovery
 
 _TASK_SHOWN = 2800
 
@@ -41,12 +45,21 @@ def _next_leg(snapshot: RunSnapshot) -> Message:
     limit = f", up to {counts.plural(run.max_turns, 'turn')}" if run.max_turns else ""
     owner = MRKDWN.person(snapshot.owner)
     lead = f"↩️ *Continued* by {owner} as leg {snapshot.leg}{limit} · `{run.run_id}`"
+    automatic = automatic_leg_words(run)
+    if automatic is not None:
+        lead = (
+            f"↩️ *Continued automatically* as leg {snapshot.leg} ({automatic}){limit} · "
+            f"`{run.run_id}`"
+        )
+    drawn = [
+        blocks.section(lead),
+        blocks.section(text.quote(run.task_input, _TASK_SHOWN) or "_No message_"),
+    ]
+    if is_recovery(run):
+        drawn.append(blocks.section(f"⚠️ {text.escape(RECOVERY_BEGUN)}"))
+    what = f"{task_name(snapshot, MRKDWN, 80)}{leg_suffix(snapshot)}"
     return Message(
-        text=f"Continued as leg {snapshot.leg}: {text.one_line(run.task_input, 120)}",
-        blocks=(
-            blocks.section(lead),
-            blocks.section(text.quote(run.task_input, _TASK_SHOWN) or "_No message_"),
-        ),
+        text=f"Continued: {what}: {text.one_line(run.task_input, 120)}", blocks=tuple(drawn)
     )
 
 

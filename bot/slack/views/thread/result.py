@@ -13,11 +13,13 @@ from bot.slack.views.advice import ENDING_ADVICE, ending_advice
 from bot.slack.views.message import Block, Message, TextFile
 from bot.slack.views.thread.card import ERROR_LIMIT, REASONS_WITH_ERROR
 from bot.words import counts, money, texts, times
+from bot.words.failures import retries
 from bot.words.kills import PROOF_WORDS, ended_words, killed_by, saved_work_words, waited_words
 from bot.words.runs.endings import ENDINGS, ending_explanation, usage_reset
-from bot.words.runs.evidence import change_lines, line_about_tests
+from bot.words.runs.names import leg_suffix, task_name
 from bot.words.runs.refused_hosts import refused_hosts_line
 from bot.words.runs.states import state_of
+from bot.words.runs.work.evidence import change_lines, line_about_tests
 from core.domain.kills.termination import Phase, ProofMethod
 from core.domain.runs.report import last_words_of
 from core.domain.runs.run import Run, RunStatus, StopReason
@@ -66,8 +68,9 @@ def result_message(snapshot: RunSnapshot, *, is_on_card: bool = True) -> Message
 def result_summary(snapshot: RunSnapshot) -> str:
     """The end of a run in one line, for notifications."""
     state, run = state_of(snapshot, MRKDWN), snapshot.run
-    report_words = markdown.first_words(last_words_of(run.result or ""), 160) or text.one_line(
-        run.task_input, 120
+    report_words = (
+        markdown.first_words(last_words_of(run.result or ""), 160)
+        or f"{task_name(snapshot, MRKDWN, 120)}{leg_suffix(snapshot)}"
     )
     title = f"{state.icon} {text.escape(state.title)} · {text.escape(run.workflow_name)}"
     return f"{title}: {report_words}"
@@ -103,7 +106,10 @@ def _what_happened(snapshot: RunSnapshot, reason: StopReason, *, is_on_card: boo
     run = snapshot.run
     if run.status is RunStatus.KILLED:
         return [blocks.section("\n".join(_kill_lines(snapshot, is_on_card=is_on_card)))]
-    words = f"{ending_explanation(run)} {_reset(snapshot)}*Next:* {ending_advice(run)}"
+    # Why nothing more is done by itself.
+    why_over = " ".join(filter(None, [retries.ended_words(run), retries.not_continued_words(run)]))
+    over = f"{text.escape(why_over)} " if why_over else ""
+    words = f"{ending_explanation(run)} {_reset(snapshot)}{over}*Next:* {ending_advice(run)}"
     drawn = [blocks.section(words)]
     error = text.quote(run.error_message or "", _ERROR_LIMIT)
     is_told = reason not in _REASONS_WITH_ERROR or (is_on_card and _is_error_on_card(run))

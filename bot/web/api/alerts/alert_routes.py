@@ -12,9 +12,11 @@ from uuid import UUID
 from pydantic import Field, model_validator
 
 from bot.web.api.alerts.answers import (
+    SEVERITIES,
     AlertAnswer,
     AlertDetailsAnswer,
     AlertList,
+    SeverityName,
     alert_answer,
     alert_details_answer,
 )
@@ -24,7 +26,7 @@ from bot.web.route import AnyRoute, Call, Method, NoParameters, Parameters, Rout
 from core.domain.actor import Action, Actor, Role
 from core.domain.alerts.details import AlertDetails
 from core.domain.alerts.episode import Episode
-from core.domain.alerts.kinds import AlertKind
+from core.domain.alerts.kinds import AlertKind, Severity
 from core.domain.paging import Page, PageKey
 
 _TAG = "Alerts"
@@ -43,6 +45,7 @@ class AlertListQuery(Parameters):
     """Which alerts to list; all conditions hold together."""
 
     kind: list[AlertKind] = Field(default_factory=list, description="May be repeated.")
+    severity: list[SeverityName] = Field(default_factory=list, description="May be repeated.")
     open: bool | None = Field(
         default=None, description="Only those that have not ended, or only those that have."
     )
@@ -81,6 +84,7 @@ class Alerts(Protocol):
         run: str | None,
         after: PageKey | None,
         limit: int,
+        severities: Collection[Severity] = (),
     ) -> Page[Episode]:
         """A page of alerts."""
         ...
@@ -119,6 +123,7 @@ class AlertRoutes:
         found = await self.alerts.page(
             by=call.actor,
             kinds=query.kind,
+            severities=[SEVERITIES[one] for one in query.severity],
             is_open=query.open,
             run=query.run,
             after=query.cursor,

@@ -12,12 +12,12 @@ from uuid import UUID
 from bot.web.api.alerts.sentences import alert_sentence
 from bot.web.api.values import money
 from bot.web.route import Answer
-from core.domain.alerts.delivery import Handling
+from core.domain.alerts.channels.delivery import Handling
+from core.domain.alerts.channels.subscription import DigestPeriod, Source, Subscription
 from core.domain.alerts.details import AlertDetails
 from core.domain.alerts.episode import AlertState, Episode, Resolution
 from core.domain.alerts.history import AlertEvent, AlertEventRecord
 from core.domain.alerts.kinds import AlertKind, Severity, SubjectType
-from core.domain.alerts.subscription import DigestPeriod, Source, Subscription
 
 
 class SeverityName(StrEnum):
@@ -112,7 +112,7 @@ class ToldChannelAnswer(Answer):
 
     Attributes:
         handling: `shown`: it is in a message; `held`: it waits for the end of quiet hours; `muted`:
-            nobody is told; `summed`: it is counted in a summary.
+            it is told when the mute ends, if it is open then; `summed`: it is counted in a summary.
     """
 
     channel: str

@@ -13,15 +13,15 @@ from pydantic import Field
 from bot.web.api.alerts.answers import SEVERITIES, SeverityName, mention_of
 from bot.web.api.alerts.durations import DurationText
 from bot.web.route import Parameters
-from core.domain.alerts.kinds import AlertKind
-from core.domain.alerts.quiet_hours import QuietHours
-from core.domain.alerts.subscription import (
+from core.domain.alerts.channels.quiet_hours import QuietHours
+from core.domain.alerts.channels.subscription import (
     MAX_FOR,
     AlertFilter,
     DigestPeriod,
     Source,
     Subscription,
 )
+from core.domain.alerts.kinds import AlertKind
 from core.domain.runs.request import MAX_PROGRESS, MIN_PROGRESS, Place
 
 _NO_ID = UUID(int=0)

@@ -26,7 +26,7 @@ from bot.web.api.alerts.bodies import (
 )
 from bot.web.route import Answer, AnyRoute, Call, Method, NoParameters, Parameters, Route
 from core.domain.actor import Action, Actor, Role
-from core.domain.alerts.subscription import Subscription
+from core.domain.alerts.channels.subscription import Subscription
 from core.domain.runs.request import Place
 
 _TAG = "Subscriptions"

@@ -6,7 +6,7 @@ from datetime import date, datetime
 from decimal import Decimal
 
 from core.domain.alerts.condition import Condition, Scope, run_subject, usual_severity
-from core.domain.alerts.facts import EndedRunFacts
+from core.domain.alerts.detectors.facts import EndedRunFacts
 from core.domain.alerts.kinds import AlertKind, Subject, SubjectType
 from core.domain.alerts.trends.cost_spike import CostSpike
 from core.domain.alerts.trends.failure_rate import FailureRate

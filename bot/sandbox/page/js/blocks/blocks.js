@@ -7,6 +7,7 @@ import { h, icon } from "../dom.js";
 import { ownUrl } from "../text/links.js";
 import { markdown } from "../text/markdown.js";
 import { plain, textObject } from "../text/plain.js";
+import { chart } from "./chart.js";
 import { control } from "./controls.js";
 import { inputBlock } from "./inputs.js";
 import { richText } from "./rich_text.js";
@@ -28,6 +29,7 @@ const DRAW = {
   video: (block) => h("figure", { class: "block-image" }, h("figcaption", null, plain(block.title)), picture(block)),
   input: inputBlock,
   table,
+  data_visualization: chart,
   data_table: dataTable,
   alert: (block) => h("div", { class: `block-alert alert-${block.level ?? "default"}`, role: "note" }, textObject(block.text)),
   task_card: taskCard,

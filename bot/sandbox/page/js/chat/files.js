@@ -21,7 +21,7 @@ function drawFile(file) {
   const head = [icon("file"), h("span", { class: "file-name" }, name), h("span", { class: "file-size" }, size(file.size))];
   if (!url) return h("div", { class: "file" }, h("div", { class: "file-head" }, head));
   if (/^image\/(png|jpeg|gif|webp)$/.test(file.mimetype ?? "")) {
-    return h("figure", { class: "file file-picture" }, h("img", { src: url, alt: name, loading: "lazy" }), h("figcaption", null, name));
+    return h("figure", { class: "file file-picture" }, h("img", { src: url, alt: file.alt_txt || name, loading: "lazy" }), h("figcaption", null, name));
   }
   return snippet(file, url, name, head);
 }

@@ -8,6 +8,7 @@ of a run, its lines are counted from those that are left.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -66,6 +67,9 @@ _TEXT = f"""
 # Colours stand between words that belong together.
 _ESCAPE = r"E'\x1b'"
 _PLAIN = r"regexp_replace(low, E'\x1b\\[[0-9;:]*m', '', 'g')"
+# A regular expression of the database for any number of colours.
+_COLOURS = "(?:\x1b\\[[0-9;:]*m)*"
+_SPECIAL = re.compile(r"[!-/:-@\[-^`{-~]")
 # Those of a colour's code that can stand before a letter of the text.
 _CODE_LETTERS = frozenset("[0123456789;:mM")
 _NEWEST = """
@@ -99,11 +103,12 @@ def _chunk_of(condition: str) -> str:
 
 
 def _hits_of(condition: str, *, forms: int, words: int, is_like_code: bool) -> str:
-    # In the collation "C" only ASCII letters have a case, and it is several times as fast.  To take
-    # colours out of a text takes far longer than to search it, so it is done only where all words
-    # of the text stand, each as a whole, but not one after the other; or where that may be due to
-    # the code of a colour.
+    # In the collation "C" only ASCII letters have a case, and it is several times as fast.  To look
+    # past colours takes longer than to search, so it is done only where all words of the text
+    # stand, each as a whole, but not one after the other.  To take the colours out takes longest;
+    # it is done only if the code of a colour may look like the text.
     first = 4 + forms
+    patterns = first + forms * words
     tries = [
         " AND ".join(
             f"strpos(low, ${first + form * words + word}::text) > 0" for word in range(words)
@@ -111,7 +116,10 @@ def _hits_of(condition: str, *, forms: int, words: int, is_like_code: bool) -> s
         for form in range(forms)
     ]
     found = " OR ".join(f"strpos(low, ${4 + form}::text) > 0" for form in range(forms))
-    plain = " OR ".join(f"strpos({_PLAIN}, ${4 + form}::text) > 0" for form in range(forms))
+    if is_like_code:
+        past = [f"strpos({_PLAIN}, ${4 + form}::text) > 0" for form in range(forms)]
+    else:
+        past = [f"low ~ ${patterns + form}::text" for form in range(forms)]
     return f"""
         SELECT count(*) AS count, (array_agg(place ORDER BY place))[1:{MAX_HITS}] AS places FROM (
             SELECT kind, place, lower(text COLLATE "C") AS low FROM (
@@ -123,7 +131,7 @@ def _hits_of(condition: str, *, forms: int, words: int, is_like_code: bool) -> s
             WHEN NOT ({" OR ".join(f"({one})" for one in tries)}) THEN false
             WHEN {"false" if is_like_code else found} THEN true
             WHEN strpos(low, {_ESCAPE}) = 0 THEN {found}
-            ELSE {plain}
+            ELSE {" OR ".join(past)}
         END
     """  # noqa: S608 - from the tables above
 
@@ -133,6 +141,12 @@ def _forms_of(text: str) -> list[str]:
     lower = text.lower()
     other = "".join(one if one.isascii() else one.upper() for one in lower)
     return list(dict.fromkeys((lower, other)))
+
+
+def _past_colours(form: str) -> str:
+    """A regular expression of the database: the text, with colours before and after its words."""
+    parts = re.findall(r"\s|\S+", form)
+    return _COLOURS.join(_SPECIAL.sub(r"\\\g<0>", part) for part in parts)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -228,13 +242,13 @@ async def hits(
     """
     forms = _forms_of(text)
     words = [form.split() or [form] for form in forms]
+    is_like_code = text[0] in _CODE_LETTERS
     statement = _hits_of(
-        _CONDITIONS[view],
-        forms=len(forms),
-        words=len(words[0]),
-        is_like_code=text[0] in _CODE_LETTERS,
+        _CONDITIONS[view], forms=len(forms), words=len(words[0]), is_like_code=is_like_code
     )
     arguments = [*forms, *(word for one in words for word in one)]
+    if not is_like_code:
+        arguments += [_past_colours(form) for form in forms]
     row = await reads.fetch_row(statement, run, until.id, sorted(named), *arguments)
     if row is None:
         return LogHits(count=0, places=())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -149,6 +150,31 @@ async def test_search_sees_words_through_their_colours_and_named_kinds(
     assert (list(coloured.places), list(named.places)) == ([1], [2])
     # A colour is no text.
     assert codes.count == 0
+
+
+@pytest.mark.parametrize(
+    "words",
+    [r"a.b*c (x|y)[z]", r"^\d+ $?", "*** {2} `a`", "é… “ü”", "a_b  c\td", r"\ \w", "(?i)A b"],
+)
+async def test_special_letters_are_found_between_colours_as_they_are(
+    database: Database, run: Run, logs: RunLogService, words: str
+) -> None:
+    coloured = re.sub(r"\s", "\x1b[0m\\g<0>\x1b[1;31m", f"x{words}z")
+    async with database.sessions.begin() as session:
+        await events.append(
+            session, run.id, 1,
+            [
+                EventRecord(kind=EventKind.TOOL_FINISHED, at=NOW, data={"output": coloured}),
+                EventRecord(
+                    kind=EventKind.TOOL_FINISHED, at=NOW,
+                    data={"output": coloured.replace(words[0], f"{words[0]}\x1b[0m.\x1b[0m")},
+                ),
+            ],
+        )  # fmt: skip
+
+    found = await logs.hits(run.run_id, LogFilter.ALL, words, by=SYSTEM)
+
+    assert list(found.places) == [1]
 
 
 async def test_the_place_of_a_line_is_that_of_the_next_one_shown(

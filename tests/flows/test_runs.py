@@ -1,4 +1,5 @@
 import asyncio
+import re
 from contextlib import suppress
 from datetime import timedelta
 from decimal import Decimal
@@ -15,6 +16,7 @@ from core.domain.runs.request import ContinueRequest, KillRequest
 from core.domain.runs.run import CostSource, Run, RunStatus, StopReason
 from core.domain.runs.snapshot import RunSnapshot
 from core.services.runs.kill_requests import AlreadyEnded
+from core.store import patches
 from tests.core_harness import CoreHarness, core_harness
 from tests.lasting import LASTING, MANY_TURNS, LastingWork
 
@@ -41,6 +43,8 @@ async def test_a_run_works_commits_and_completes(core_harness: CoreHarness) -> N
     async with core_harness.worker():
         run = await core_harness.start("Add rate limiting to the API")
         seen = await core_harness.wait_until_ended(run)
+    async with core_harness.backend.database.sessions() as session:
+        patch = await patches.of_run(session, run.id)
 
     assert seen.run.status is RunStatus.COMPLETED, seen.run.error_message
     assert seen.run.stop_reason is StopReason.SUCCESS
@@ -51,6 +55,10 @@ async def test_a_run_works_commits_and_completes(core_harness: CoreHarness) -> N
     assert seen.run.diff is not None
     assert seen.run.diff.commits
     assert seen.run.diff.added_lines > 0
+    assert patch is not None
+    assert not patch.is_cut
+    added = re.findall(r"^\+(?!\+\+ )", patch.text, re.MULTILINE)
+    assert len(added) == seen.run.diff.added_lines
     assert seen.run.result
     assert "Summary" in seen.run.result
     assert {step.status for step in seen.steps} == {"completed"}

@@ -6,6 +6,7 @@ import re
 from datetime import timedelta
 from decimal import Decimal
 from http import HTTPStatus
+from pathlib import Path
 
 import pytest
 from sqlalchemy import event
@@ -23,6 +24,7 @@ from core.domain.runs.run import Run, StopReason
 from core.store.resources import samples
 from tests.api import CONSOLE, ApiHarness
 from tests.database import stored_run
+from tests.diff_rows import changed_run
 from tests.run_story import RunStory, recently
 from tests.web.test_dashboard_access import cookie, sign_in
 from tests.web.test_failures import waiting_run
@@ -120,6 +122,18 @@ async def test_hostile_texts_stay_texts(api: ApiHarness) -> None:
     assert "javascript:" not in (href for href in re.findall(r'href="([^"]*)"', html))
     assert "\u202e" not in html
     assert "{{ 7 * 7 }}" in words(html)
+
+
+async def test_commits_lead_to_the_repositorys_host(api: ApiHarness, tmp_path: Path) -> None:
+    run = await changed_run(api.database, tmp_path)
+
+    html = await page_of(api, run)
+
+    assert re.search(
+        r'<a href="https://github\.com/acme/api/commit/([0-9a-f]{7})[0-9a-f]{33}" '
+        r'rel="noreferrer"><code>\1</code>',
+        html,
+    )
 
 
 async def test_a_run_of_500_calls_is_drawn_with_few_marks(api: ApiHarness) -> None:

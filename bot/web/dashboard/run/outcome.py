@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from bot.words import counts
 from bot.words.markup import PLAIN
+from bot.words.repository_pages import commit_page
 from bot.words.runs.outcomes import REASON_PHRASES
 from bot.words.runs.refused_hosts import refused_hosts_line
 from bot.words.runs.work.evidence import TestResults, tests_of
@@ -15,6 +16,14 @@ from core.domain.runs.work.diff import CommitInfo, FileChange
 
 _FILES_SHOWN = 8
 _COMMITS_SHOWN = 8
+
+
+@dataclass(frozen=True, kw_only=True)
+class LinkedCommit:
+    """A commit, and its page on the repository's host; `None` if that is not known."""
+
+    commit: CommitInfo
+    address: str | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +42,7 @@ class Outcome:
     changes: str
     files: Sequence[FileChange]
     more_files: int
-    commits: Sequence[CommitInfo]
+    commits: Sequence[LinkedCommit]
     more_commits: int
     refused_hosts: str
 
@@ -51,7 +60,9 @@ def outcome(run: Run) -> Outcome:
         changes=_changes(run),
         files=files,
         more_files=0 if diff is None else diff.file_count - len(files),
-        commits=commits,
+        commits=[
+            LinkedCommit(commit=one, address=commit_page(run.git_repo, one.sha)) for one in commits
+        ],
         more_commits=0 if diff is None else diff.commit_count - len(commits),
         refused_hosts=refused_hosts_line(run, PLAIN),
     )

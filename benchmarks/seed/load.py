@@ -50,6 +50,8 @@ SETTINGS = MappingProxyType(
         "max_wal_size": "8GB",
         "checkpoint_timeout": "30min",
         "autovacuum": "off",
+        # The benchmarks run several bots at a time.
+        "max_connections": "300",
     }
 )
 _BLOCK_LINES = 2_000

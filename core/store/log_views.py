@@ -121,11 +121,11 @@ def _hits_of(condition: str, *, forms: int, words: int, is_like_code: bool) -> s
     else:
         past = [f"low ~ ${patterns + form}::text" for form in range(forms)]
     return f"""
-        SELECT count(*) AS count, (array_agg(place ORDER BY place))[1:{MAX_HITS}] AS places FROM (
-            SELECT kind, place, lower(text COLLATE "C") AS low FROM (
-                SELECT kind, {_TEXT} AS text, row_number() OVER (ORDER BY id) AS place
+        SELECT place FROM (
+            SELECT id, kind, place, lower(text COLLATE "C") AS low FROM (
+                SELECT id, kind, {_TEXT} AS text, row_number() OVER (ORDER BY id) AS place
                 FROM run_events WHERE run_id = $1 AND id <= $2 AND {condition}
-            ) AS shown OFFSET 0
+            ) AS shown ORDER BY id OFFSET 0
         ) AS lowered
         WHERE kind = ANY($3::text[]) OR CASE
             WHEN NOT ({" OR ".join(f"({one})" for one in tries)}) THEN false
@@ -133,6 +133,7 @@ def _hits_of(condition: str, *, forms: int, words: int, is_like_code: bool) -> s
             WHEN strpos(low, {_ESCAPE}) = 0 THEN {found}
             ELSE {" OR ".join(past)}
         END
+        ORDER BY id LIMIT {MAX_HITS + 1}
     """  # noqa: S608 - from the tables above
 
 
@@ -249,7 +250,6 @@ async def hits(
     arguments = [*forms, *(word for one in words for word in one)]
     if not is_like_code:
         arguments += [_past_colours(form) for form in forms]
-    row = await reads.fetch_row(statement, run, until.id, sorted(named), *arguments)
-    if row is None:
-        return LogHits(count=0, places=())
-    return LogHits(count=row["count"], places=tuple(row["places"] or ()))
+    rows = await reads.fetch(statement, run, until.id, sorted(named), *arguments)
+    places = tuple(row["place"] for row in rows[:MAX_HITS])
+    return LogHits(places=places, are_all=len(rows) <= MAX_HITS)

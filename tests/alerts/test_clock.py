@@ -20,7 +20,7 @@ from core.domain.kills.termination import Termination
 from core.domain.retention import RetentionKind
 from core.domain.runs.run import Run, StopReason
 from core.runner.alert_hints import AlertHints, can_matter
-from core.runner.clock import Clock, ClockJob, alert_jobs
+from core.runner.clock import _HINT_GAP_SECONDS, Clock, ClockJob, alert_jobs
 from core.services.alerts.digests import DigestService
 from core.services.alerts.evaluation import AlertEvaluation
 from core.services.alerts.progress import ProgressService
@@ -29,7 +29,7 @@ from core.services.housekeeping import HousekeepingService
 from core.store.database.engine import Database
 from core.store.runs import runs
 from tests.alerts.world import AlertWorld
-from tests.limits import limit
+from tests.limits import limit, patient
 
 RARELY = timedelta(hours=1)
 # A look at rest, of which there is one in ten seconds.
@@ -146,7 +146,7 @@ async def test_the_end_of_a_run_is_told_at_once(database: Database) -> None:
         took = loop.time() - ended
 
     await world.only(AlertKind.FAILED)
-    assert took < 2
+    assert took < patient(2)
 
 
 async def test_a_workers_state_is_looked_at_at_once(database: Database) -> None:
@@ -166,14 +166,18 @@ async def test_changes_that_come_together_get_one_evaluation(database: Database)
     started = [await world.start() for _ in range(10)]
     async with running(clock_of(world, hinted_job(world, meter))):
         await until(lambda: meter.at)
+        loop = asyncio.get_running_loop()
+        began = loop.time()
         for run in started:
             await world.finish(run)
+        took = loop.time() - began
         async with limit(10):
             while len(await world.all_alerts()) < len(started):  # noqa: ASYNC110 - no event
                 await asyncio.sleep(0.05)
 
     assert {one.kind for one in await world.all_alerts()} == {AlertKind.COMPLETED}
-    assert len(meter.at) < 6
+    # On a busy machine they do not come together.
+    assert len(meter.at) < 6 + took / _HINT_GAP_SECONDS
 
 
 async def test_progress_of_a_run_is_left_to_the_tick(database: Database) -> None:

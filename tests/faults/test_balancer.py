@@ -12,6 +12,7 @@ import pytest
 from aiohttp import web
 
 from tests.faults.balancer import Balancer, open_balancer
+from tests.limits import limit
 
 
 @dataclass
@@ -63,7 +64,7 @@ async def deliver(balancer: Balancer, *, limit: float = 5) -> tuple[int, str]:
 
 async def deliver_when_ready(balancer: Balancer) -> tuple[int, str]:
     """Deliver as soon as the balancer knows a ready bot."""
-    async with asyncio.timeout(5):
+    async with limit(5):
         # It polls the bots and sends no notification.
         while (answer := await deliver(balancer))[0] == 502:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
@@ -105,7 +106,7 @@ async def test_a_delivery_in_progress_at_a_cut_reaches_the_bot_but_gets_no_answe
         bot.may_answer.clear()
         bot.has_heard.clear()
         under_way = asyncio.create_task(deliver(balancer))
-        async with asyncio.timeout(5):
+        async with limit(5):
             await bot.has_heard.wait()
         balancer.cut("dropped")
         with pytest.raises(aiohttp.ClientError):

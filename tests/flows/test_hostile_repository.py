@@ -14,7 +14,7 @@ from psutil import process_iter
 
 from bot.sandbox.model.script import Conversation, Script, ToolCall, Turn
 from bot.sandbox.model.server import open_model
-from bot.sandbox.slack.server import open_sandbox
+from bot.sandbox.slack.server import ACK_SECONDS, open_sandbox
 from core.store.database.embedded.processes import running_socket_dir
 from tests.attacks import attempts
 from tests.attacks.__main__ import PROXY_PASSWORD
@@ -94,7 +94,7 @@ async def test_a_review_of_a_hostile_repository_gets_nothing(tmp_path: Path) -> 
         outputs.extend(result.text for result in conversation.results)
         return Turn(text="## Summary\n\nAll fine. " + "The tests say nothing else. " * 5)
 
-    async with open_model() as model, open_sandbox() as sandbox:
+    async with open_model() as model, open_sandbox(ack_timeout=patient(ACK_SECONDS)) as sandbox:
         model.script = Script(name="hostile", description="a hostile Makefile", play=play)
         variables = {**slack_variables(sandbox), **model_variables(model), "HOME": user_home}
         async with running("up", home, **variables) as up:

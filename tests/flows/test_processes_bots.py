@@ -60,7 +60,7 @@ def drawing_bots(*bots: Program) -> list[Program]:
 async def assert_all_ended(harness: Harness, tasks: list[str]) -> None:
     """Assert that each task has one card that shows its end, and one result below."""
     await harness.human.wait_for(
-        lambda: len(harness.run_cards()) >= len(tasks) or None, timeout=60, what="the cards"
+        lambda: len(harness.run_cards()) >= len(tasks) or None, what="the cards"
     )
     for card in harness.run_cards():
         await card.wait_until_completed(within=120)
@@ -202,7 +202,7 @@ async def test_a_delivery_of_a_dead_bot_is_handled_soon_and_once(
                 await asyncio.sleep(0.1)
         took = time.monotonic() - began + before.total_seconds()
         await harness.human.wait_for(
-            lambda: len(harness.run_cards()) == 5 or None, timeout=60, what="the cards"
+            lambda: len(harness.run_cards()) == 5 or None, what="the cards"
         )
         await harness.settle()
 

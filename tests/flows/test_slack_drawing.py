@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -88,19 +89,26 @@ async def test_the_end_is_shown_after_refused_updates(sandbox: Sandbox) -> None:
         assert "turn limit" in words(sandbox, bot_messages(sandbox)[0])
 
 
+def updates_since(began: float) -> int:
+    """How many updates may have been made: on a busy machine the changes take seconds."""
+    return int((time.monotonic() - began) / update_gaps.UPDATE_GAP.total_seconds())
+
+
 async def test_many_changes_become_few_updates_and_the_newest_wins(sandbox: Sandbox) -> None:
     services = FakeServices()
     async with open_bot(sandbox, services):
         run = new_run(services)
         await wait_until_drawn(services, run)
 
+        began = time.monotonic()
         for turn in range(1, 13):
             services.change(run.run_id, turns=turn)
             await asyncio.sleep(0.05)
+        most = 4 + updates_since(began)
         services.end(run.run_id, turns=13)
         await wait_until_drawn(services, run)
 
-        assert len(sandbox.calls("chat.update")) <= 4
+        assert len(sandbox.calls("chat.update")) <= most
         assert "13/30 turns" in words(sandbox, bot_messages(sandbox)[0])
 
 
@@ -125,7 +133,7 @@ async def test_a_result_is_posted_while_the_update_of_its_card_has_to_wait(
             texts = [words(sandbox, reply) for reply in replies]
             return [text for text in texts if "I added the button." in text]
 
-        assert await sandbox.human.wait_for(results, what="the result", timeout=10)
+        assert await sandbox.human.wait_for(results, what="the result", timeout=40)
         assert sandbox.calls("chat.update") == []
 
 
@@ -158,13 +166,15 @@ async def test_an_update_after_a_pause_shows_the_newest_state(sandbox: Sandbox) 
         run = new_run(services)
         services.change(run.run_id, turns=1)
         await sandbox.human.wait_for(lambda: sandbox.calls("chat.update"), what="an update")
+        began = time.monotonic()
         for turn in range(2, 10):
             services.change(run.run_id, turns=turn)
             await asyncio.sleep(0.05)
+        most = 3 + updates_since(began)
         await wait_until_drawn(services, run)
 
         assert "9/30 turns" in words(sandbox, bot_messages(sandbox)[0])
-        assert len(sandbox.calls("chat.update")) <= 3
+        assert len(sandbox.calls("chat.update")) <= most
 
 
 async def test_many_runs_at_once_never_meet_a_429(sandbox: Sandbox) -> None:

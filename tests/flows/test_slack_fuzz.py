@@ -9,10 +9,11 @@ import pytest
 
 from bot.assembly.backend import open_backend
 from bot.assembly.settings import load_settings
-from bot.sandbox.slack.server import open_sandbox
+from bot.sandbox.slack.server import ACK_SECONDS, open_sandbox
 from core.store.database.engine import Database
 from tests.fuzz.campaign import run_campaign
 from tests.fuzz.target import open_target
+from tests.limits import patient
 from tests.sandbox import SLACK_DATA
 
 pytestmark = pytest.mark.full_speed
@@ -26,7 +27,7 @@ async def test_mutated_deliveries_are_never_answered_with_500_or_a_traceback(
     seed = secrets.randbelow(10**6)
     settings = load_settings(DATABASE_URL=database.dsn, SIGNALBOX_HOME=tmp_path)
     async with (
-        open_sandbox(rate_limits=False) as sandbox,
+        open_sandbox(rate_limits=False, ack_timeout=patient(ACK_SECONDS)) as sandbox,
         open_backend(settings, migrates=False) as backend,
         open_target(sandbox, backend) as target,
     ):

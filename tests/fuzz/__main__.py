@@ -12,9 +12,10 @@ from pathlib import Path
 
 from bot.assembly.backend import open_backend
 from bot.assembly.settings import load_settings
-from bot.sandbox.slack.server import open_sandbox
+from bot.sandbox.slack.server import ACK_SECONDS, open_sandbox
 from tests.fuzz.campaign import Outcome, run_campaign
 from tests.fuzz.target import open_target
+from tests.limits import patient
 from tests.sandbox import SLACK_DATA
 
 
@@ -43,7 +44,7 @@ async def _run(given: argparse.Namespace) -> Outcome:
     with tempfile.TemporaryDirectory(prefix="signalbox-fuzz-") as home:
         settings = load_settings(SIGNALBOX_HOME=Path(home), DATABASE_URL=None)
         async with (
-            open_sandbox(rate_limits=False) as sandbox,
+            open_sandbox(rate_limits=False, ack_timeout=patient(ACK_SECONDS)) as sandbox,
             open_backend(settings, migrates=True) as backend,
             open_target(sandbox, backend) as target,
         ):

@@ -46,10 +46,13 @@ class Waits:
         lock: For a lock, by Postgres's own account.
         statement: Of an ordinary statement for its answer, on whatever the machine does besides.
         statements: How many of these there were.
+        machine: Of a statement that needs no lock: for so long a busy machine makes any process
+            wait, also one that holds a lock.
     """
 
     lock: float = 0.0
     statement: float = 0.0
+    machine: float = 0.0
     statements: int = 0
     _stop: asyncio.Event = field(default_factory=asyncio.Event, repr=False)
 
@@ -58,9 +61,10 @@ class Waits:
 async def watched(database: Database, live_run: UUID) -> AsyncIterator[Waits]:
     """Work on a live run during the block, and look for waits; ends with a look at the end."""
     waits = Waits()
-    async with open_database(database.dsn, pool_size=2) as own, asyncio.TaskGroup() as group:
+    async with open_database(database.dsn, pool_size=3) as own, asyncio.TaskGroup() as group:
         group.create_task(_work(own, live_run, waits))
         group.create_task(_look(own, waits))
+        group.create_task(_compute(own, waits))
         try:
             yield waits
         finally:
@@ -84,6 +88,16 @@ async def _look(own: Database, waits: Waits) -> None:
         while not waits._stop.is_set():
             found = await plain.scalar(_WAITS)
             waits.lock = max(waits.lock, float(found or 0))
+            await asyncio.sleep(0.002)
+
+
+async def _compute(own: Database, waits: Waits) -> None:
+    async with own.engine.connect() as connection:
+        plain = await connection.execution_options(isolation_level="AUTOCOMMIT")
+        while not waits._stop.is_set():
+            began = time.monotonic()
+            await plain.execute(text("SELECT 1"))
+            waits.machine = max(waits.machine, (time.monotonic() - began) * 1000)
             await asyncio.sleep(0.002)
 
 

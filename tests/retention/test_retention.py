@@ -89,7 +89,7 @@ async def test_nobody_waits_for_long_meanwhile(yearly: Database) -> None:
         await PartitionService(ServiceContext(yearly, lambda: year.now + 60 * DAY)).add_coming()
 
     assert waits.statements > 10
-    assert waits.lock < 100
+    assert waits.lock < 100 + waits.machine
 
 
 @pytest.mark.parametrize("before_commit", [False, True])
@@ -134,7 +134,7 @@ async def test_a_reader_of_a_table_is_not_waited_for_by_others(yearly: Database)
         is_dropped = await busy.try_often(partial(partitions.drop, partition=oldest))
 
     assert not is_dropped
-    assert waits.lock < 100
+    assert waits.lock < 100 + waits.machine
     assert oldest.name in await names(yearly, AUDIT)
     await retention.delete_expired()
     assert oldest.name not in await names(yearly, AUDIT)

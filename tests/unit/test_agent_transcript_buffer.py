@@ -192,7 +192,7 @@ async def test_settling_returns_at_once_when_everything_is_stored() -> None:
     buffer = buffer_of(store)
     await buffer.append(KEY, [entry("a")])
 
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(LONG.total_seconds() / 2):
         await buffer.flush_all(limit=LONG)
 
     assert store.stored == ["a"]

@@ -86,7 +86,7 @@ async def test_search_and_places_are_answered(reader: LogReader) -> None:
     found = await reader.get("/find?q=two")
     place = await reader.get("/place?line=2&show=agent")
 
-    assert found.body == {"count": 2, "places": [2, 3]}
+    assert found.body == {"count": 2, "places": [2, 3], "complete": True}
     assert place.body == {"place": 2}
 
 

@@ -70,9 +70,14 @@ class LogHits:
     """The lines of a view that contain a text.
 
     Attributes:
-        count: How many do.
-        places: Their places in the view, from 1, ascending; the first `MAX_HITS`.
+        places: Their places in the view, from 1, ascending.
+        are_all: Whether no others contain it; at most `MAX_HITS` are looked for.
     """
 
-    count: int
     places: Sequence[int]
+    are_all: bool = True
+
+    @property
+    def count(self) -> int:
+        """How many were found."""
+        return len(self.places)

@@ -137,7 +137,10 @@ class RunLogPage:
             named=kinds_named(call.query.q),
             by=call.actor,
         )
-        return _json({"count": found.count, "places": list(found.places)}, headers=PAGE_HEADERS)
+        return _json(
+            {"count": found.count, "places": list(found.places), "complete": found.are_all},
+            headers=PAGE_HEADERS,
+        )
 
     async def place(
         self, call: PageCall[RunPath, PlaceQuery], request: web.Request

@@ -8,6 +8,7 @@ export class Search {
     this.text = "";
     this.places = [];
     this.count = 0;
+    this.isComplete = true;
     this.current = -1;
     this.turn = 0;
     const { root } = log;
@@ -64,6 +65,7 @@ export class Search {
       this.text = text;
       this.places = content.places;
       this.count = content.count;
+      this.isComplete = content.complete;
     } catch (error) {
       if (turn === this.turn) this.status.textContent = error.message;
       return;
@@ -102,7 +104,10 @@ export class Search {
     for (const button of this.steps) button.disabled = !this.places.length;
     if (!this.text) this.status.textContent = "";
     else if (!this.count) this.status.textContent = "no hits";
-    else this.status.textContent = `${number(this.current + 1)} of ${number(this.count)}`;
+    else {
+      const all = number(this.count) + (this.isComplete ? "" : "+");
+      this.status.textContent = `${number(this.current + 1)} of ${all}`;
+    }
   }
 
   // The words in the lines that are drawn.

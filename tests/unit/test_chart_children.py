@@ -127,7 +127,7 @@ def made(tmp_path: Path, content: str = "window.x = 1") -> tuple[ChartProgram, P
     count = tmp_path / "count"
     script = (
         f"import gzip, sys; open({str(count)!r}, 'a').write('x');"
-        f"sys.stdout.buffer.write(gzip.compress({content.encode()!r}))"
+        f"sys.stdout.buffer.write(gzip.compress({content.encode()!r}, mtime=0))"
     )
     return ChartProgram(tmp_path / "charts", children(script)), count
 
@@ -173,7 +173,7 @@ async def test_a_failure_is_tried_again(tmp_path: Path) -> None:
     flag = tmp_path / "works"
     script = (
         f"import gzip, os, sys; os.path.exists({str(flag)!r}) or sys.exit(1);"
-        "sys.stdout.buffer.write(gzip.compress(b'ok'))"
+        "sys.stdout.buffer.write(gzip.compress(b'ok', mtime=0))"
     )
     program = ChartProgram(None, children(script))
     await program.prepare()

@@ -67,7 +67,10 @@ async def read_everything(workspaces: Workspaces, workspace: Workspace) -> str:
 
 
 def plant_nested_repository(path: Path, victim: Path) -> None:
-    """Let a nested repository that is in the index name a program as its filter."""
+    """Let a nested repository that is in the index name a program as its filter.
+
+    Only a file of the same size with another time is read, and so filtered, at any speed.
+    """
     shell(path, f"""
         git init -q vendor
         cd vendor
@@ -80,6 +83,7 @@ def plant_nested_repository(path: Path, victim: Path) -> None:
         git -c filter.own.clean=cat add vendor
         git commit -qm 'with vendor'
         echo changed >> vendor/file
+        touch -d 2001-01-01 vendor/.gitattributes
     """)  # fmt: skip
 
 

@@ -21,6 +21,7 @@ async def test_a_command_becomes_a_card_that_ends_with_the_result(harness: Harne
 
     await card.wait_until_completed()
     result = await card.wait_for_reply("Summary")
+    await harness.wait_until_drawn()
     seen = await harness.run_of(card)
 
     assert seen.run.status is RunStatus.COMPLETED, seen.run.error_message

@@ -129,6 +129,7 @@ async def test_a_workspace_that_cannot_be_created_ends_the_run_with_advice(
     run = (await harness.run_of(card)).run
     assert run.stop_reason in {StopReason.WORKSPACE_ERROR, StopReason.SETUP_ERROR}
     assert str(harness.home) not in advice
+    await harness.wait_until_drawn()
     assert card.labels == ["Details"]
 
 

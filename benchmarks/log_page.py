@@ -176,6 +176,8 @@ async def _add_run(dsn: str) -> Run:
             await session.execute(text(_LINES_OF), {"run": identity, "lines": LINES})
             await runs.finish(session, run_id, attempt=1, stop_reason=StopReason.SUCCESS, now=now)
         async with database.sessions.begin() as session:
+            # As autovacuum does soon, which is off here.
+            await session.execute(text("ANALYZE run_events"))
             return await run_queries.get(session, run_id)
 
 

@@ -26,6 +26,7 @@ def filter_paths(size: int) -> dict[str, str]:
         "workflow, rare": [("workflow", "architect")],
         "session": [("session_id", UUID(uuid_hex(1, SESSION, size // 4)))],
         "mine": [("mine", "true")],
+        "waiting": [("waiting", "true")],
         "repository, frequent": [("repository", repository_address(0))],
         "repository, rare": [("repository", repository_address(59))],
         "branch, frequent": [("branch", "main")],

@@ -15,12 +15,13 @@ from core.domain.alerts.kinds import AlertKind
 from core.domain.audit import AuditEntry, AuditSearch
 from core.domain.fleet.workers import Caps, QueueReason
 from core.domain.runs.request import Place
-from core.domain.runs.run import StopReason
+from core.domain.runs.run import StopReason, WaitingOn
 from core.domain.sessions.ledger import EntrySource
 from core.services.audit import AuditService
 from core.services.fleet.admission import AdmissionService
 from core.store import audit
 from core.store.fleet import pending
+from core.store.runs import runs
 from tests.alerts.world import AlertWorld
 from tests.api import CONSOLE, ApiHarness
 from tests.database import NOW, running_run, stored_run
@@ -48,6 +49,35 @@ async def test_a_page_of_an_empty_installation_is_drawn(api: ApiHarness, path: s
 
     assert page.status == 200
     assert "<h1>" in page.html
+
+
+async def test_the_overview_counts_also_what_it_does_not_list(api: ApiHarness) -> None:
+    # The oldest of many live runs wait.
+    for number in range(55):
+        run = await running_run(
+            api.database, task_input=f"Task {number}", created_at=NOW + timedelta(seconds=number)
+        )
+        if number < 22:
+            async with api.database.sessions.begin() as session:
+                await runs.change(
+                    session, run.run_id, attempt=1, now=NOW, waiting_on=WaitingOn.APPROVAL
+                )
+    reader = await signed_in(api, Role.VIEWER)
+
+    page = await reader.read("/")
+    waiting = await reader.read("/runs?waiting=true")
+    token = await api.token(role=Role.VIEWER)
+    listed = (await api.get(f"{CONSOLE}/runs?waiting=true&limit=2", token)).body
+
+    assert "Needs a person 22 Waiting for an approval Task 21" in page.words
+    assert "2 more runs wait" in page.words
+    assert "Live 55" in page.words
+    assert "5 more live runs" in page.words
+    assert page.html.count("<tr data-row") == 50
+    assert "22 runs" in waiting.words
+    assert "Task 0" in waiting.words
+    assert [one["task"] for one in listed["runs"]] == ["Task 21", "Task 20"]
+    assert listed["total_count"] == 22
 
 
 @pytest.mark.parametrize(
@@ -271,6 +301,7 @@ async def test_every_filter_of_runs_can_be_taken_away(api: ApiHarness) -> None:
         "workflow": "fix",
         "session_id": "8b99235a-e9ee-447c-a529-ea6c13de5c3d",
         "mine": "true",
+        "waiting": "true",
         "owner": "ada",
         "q": "50% <off>",
         "repository": "https://github.com/acme/api",

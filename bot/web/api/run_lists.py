@@ -38,6 +38,9 @@ class RunListQuery(Parameters):
     workflow: Name | None = None
     session_id: UUID | None = None
     mine: bool = Field(default=False, description="Only runs of the token's owner.")
+    waiting: bool = Field(
+        default=False, description="Only live runs that wait for a person or for a limit's reset."
+    )
     owner: SearchWords | None = Field(
         default=None, description="Only runs of people with this name or Slack id."
     )
@@ -161,6 +164,7 @@ class RunLists:
             workflow=query.workflow,
             session_id=query.session_id,
             is_mine=query.mine,
+            is_waiting=query.waiting,
             owner=query.owner,
             text=query.text,
             repository=query.repository,

@@ -19,7 +19,10 @@ from core.domain.runs.run import LIVE_STATUSES, RunStatus
 from core.domain.runs.search import RunSearch
 from core.domain.runs.stats import Period
 
-_SHOWN_LIVE = 100
+# Runs of each list.  The rest is one press away; a page of hundreds is read by nobody, and takes the
+# browser half a second.
+_SHOWN_WAITING = 20
+_SHOWN_LIVE = 50
 _SHOWN_ENDED = 20
 # Among so many the most urgent ones are looked for.
 _SORTED_ALERTS = 200
@@ -33,6 +36,24 @@ class OverviewQuery(LenientParameters):
 
 
 @dataclass(frozen=True)
+class _Listed:
+    """The newest of some runs.
+
+    Attributes:
+        total: Those that are not shown, too; at most the most that are counted.
+    """
+
+    rows: Sequence[RunRow]
+    total: int
+    is_total_exact: bool
+
+    @property
+    def more(self) -> int:
+        """How many are not shown."""
+        return max(self.total - len(self.rows), 0)
+
+
+@dataclass(frozen=True)
 class OverviewPage:
     """Shows what matters now."""
 
@@ -41,15 +62,16 @@ class OverviewPage:
     async def load(self, call: PageCall[NoParameters, OverviewQuery]) -> Content:
         """What needs a person first, then what runs, then today."""
         services, actor = self.services, call.actor
-        live = await self._rows(
+        waiting = await self._list(RunSearch(is_waiting=True), actor, limit=_SHOWN_WAITING)
+        live = await self._list(
             RunSearch(statuses=frozenset(LIVE_STATUSES)), actor, limit=_SHOWN_LIVE
         )
-        failed = await self._rows(
+        failed = await self._list(
             RunSearch(statuses=frozenset({RunStatus.FAILED}), since=services.clock() - _RECENT),
             actor,
             limit=_SHOWN_ENDED,
         )
-        recent = await self._rows(
+        recent = await self._list(
             RunSearch(statuses=_ENDED, since=services.clock() - _RECENT),
             actor,
             limit=_SHOWN_ENDED,
@@ -60,8 +82,7 @@ class OverviewPage:
             by=actor, kinds=(), is_open=True, run=None, after=None, limit=_SORTED_ALERTS
         )
         now = services.clock()
-        waiting = [row for row in live if row.run.waiting_on is not None]
-        rows = [*live, *failed, *recent]
+        rows = [*waiting.rows, *live.rows, *failed.rows, *recent.rows]
         told = [AlertRow.of(one, now) for one in most_urgent_first(alerts.items)[:_SHOWN_ENDED]]
         return Content(
             title="Overview",
@@ -71,19 +92,20 @@ class OverviewPage:
                     template="overview/needs.html",
                     values={
                         "waiting": waiting,
-                        "alerts": _not_listed(told, waiting),
-                        "failed": _left_behind(failed, told, rows),
+                        "alerts": _not_listed(told, waiting.rows),
+                        "failed": _left_behind(failed.rows, told, rows),
+                        "more_failed": failed.more,
                         "more_alerts": max(alerts.total - len(told), 0),
                     },
                 ),
-                Section(name="live", template="overview/live.html", values={"rows": live}),
+                Section(name="live", template="overview/live.html", values={"live": live}),
                 Section(
                     name="today",
                     template="overview/today.html",
                     values={
                         "stats": stats,
                         "fleet": fleet,
-                        "recent": recent,
+                        "recent": recent.rows,
                         "ended": sorted(_ENDED),
                     },
                 ),
@@ -91,11 +113,12 @@ class OverviewPage:
             owners=frozenset(row.run.user_id for row in rows if row.run.user_id is not None),
         )
 
-    async def _rows(self, search: RunSearch, actor: Actor, *, limit: int) -> Sequence[RunRow]:
+    async def _list(self, search: RunSearch, actor: Actor, *, limit: int) -> _Listed:
         found = await self.services.lists.page(
             search, by=actor, after=None, limit=limit, explains_waiting=True
         )
-        return [RunRow.of(one, self.services, is_explained=True) for one in found.items]
+        rows = [RunRow.of(one, self.services, is_explained=True) for one in found.items]
+        return _Listed(rows, found.total, is_total_exact=found.is_total_exact)
 
     def pages(self) -> list[AnyPage]:
         """The pages of this module."""

@@ -23,6 +23,7 @@ _CHIPS: Mapping[str, str] = MappingProxyType(
         "workflow": "workflow {}",
         "session_id": "session {}",
         "mine": "mine",
+        "waiting": "waiting for somebody",
         "owner": "owner {}",
         "q": "“{}”",
         "repository": "repository {}",
@@ -46,6 +47,7 @@ _VIEWS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {
         "All": {},
         "Live": {"status": sorted(one.value for one in LIVE_STATUSES)},
+        "Waiting": {"waiting": "true"},
         "Failed": {"status": [RunStatus.FAILED.value]},
         "Needs a look": {"outcome": Outcome.ATTENTION.value},
         "Mine": {"mine": "true"},

@@ -105,6 +105,7 @@ class RunsQuery(LenientParameters):
     workflow: Name | None = None
     session_id: UUID | None = None
     mine: bool = False
+    waiting: bool = False
     owner: SearchWords | None = None
     q: SearchWords | None = None
     repository: Name | None = None
@@ -133,6 +134,7 @@ class RunsQuery(LenientParameters):
             workflow=self.workflow,
             session_id=self.session_id,
             is_mine=self.mine,
+            is_waiting=self.waiting,
             owner=self.owner,
             text=self.q,
             repository=self.repository,
@@ -149,7 +151,8 @@ class RunsQuery(LenientParameters):
         found = self.model_dump(
             mode="json", by_alias=True, exclude_defaults=True, exclude={"cursor"}
         )
-        return found | ({"mine": "true"} if self.mine else {})
+        # As addresses have them.
+        return found | {name: "true" for name in ("mine", "waiting") if found.get(name)}
 
 
 def _midnight(day: date) -> datetime:

@@ -19,7 +19,7 @@ from core.domain.runs.run import LIVE_STATUSES, RunStatus
 from core.domain.runs.search import RunSearch
 from core.domain.runs.stats import Period
 
-# Runs of each list.  The rest is one press away; a page of hundreds is read by nobody, and takes the
+# Runs of each list.  The rest is one press away: hundreds of rows are read by nobody, and cost the
 # browser half a second.
 _SHOWN_WAITING = 20
 _SHOWN_LIVE = 50

@@ -8,18 +8,20 @@ WORKERS ?= auto
 # Every started process would compile all modules again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo install test check faults fuzz api-fuzz truth stalls losses screens alerts-replay retention bench lock clean
+.PHONY: demo install test test-all check faults fuzz api-fuzz truth stalls losses screens alerts-replay retention bench lock clean
 
 install: $(VENV)/.runtime
 
 demo: $(VENV)/.runtime
 	@$(BIN)/python -m bot demo $(ARGS)
 
-test: $(VENV)/.tests
+# Of the tests that cost most it runs some, others each time; `test-all` runs every one.
+test: SAMPLE := --sample
+test test-all: $(VENV)/.tests
 	@sh tests/browser/install-chromium.sh
 	@sh tests/install-bubblewrap.sh
 	@sh tests/install-promtool.sh
-	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --fit-machine $(ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --fit-machine $(SAMPLE) $(ARGS)
 
 check: $(VENV)/.tests
 	$(BIN)/ruff check .
@@ -52,10 +54,10 @@ alerts-replay: $(VENV)/.tests
 retention: $(VENV)/.tests
 	$(BIN)/python -m tests.retention $(ARGS)
 
-# Every page of the dashboard on phone and desktop, each light and dark; `make test` has one of each.
+# Every page of the dashboard on phone and desktop, each light and dark; `make test` draws one.
 screens: $(VENV)/.tests
 	@sh tests/browser/install-chromium.sh
-	$(BIN)/python -m pytest -n $(WORKERS) --every-screen tests/browser/dashboard $(ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) tests/browser/dashboard $(ARGS)
 
 # Silent runs, of which exactly the hung ones must be told; `ARGS="--healthy 20 --hung 7"`.
 stalls: $(VENV)/.tests

@@ -16,6 +16,7 @@ from hypothesis import settings
 
 from tests.database import database, postgres_dsn
 from tests.machine_speed import ENOUGH, processor_share
+from tests.sampling import drawn
 from tests.search_path import FULL_VARIABLE, system_path
 from tests.statement_cache import share_statements
 from tests.transports import transport
@@ -97,16 +98,16 @@ _FULL_SPEED = ("browser", "db", "faults", "flows")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the options of `make test` and `make screens`."""
+    """Add the options of `make test`."""
     parser.addoption(
         "--fit-machine",
         action="store_true",
         help="skip tests that need full speed if this machine gives less than half a processor",
     )
     parser.addoption(
-        "--every-screen",
+        "--sample",
         action="store_true",
-        help="open each page of the dashboard on phone and desktop, light and dark",
+        help="of the tests that cost most run some, which the seed of the random order draws",
     )
 
 
@@ -126,13 +127,17 @@ def pytest_xdist_auto_num_workers() -> int:
     return 3 if _is_slow_machine() else 5
 
 
-def pytest_report_header() -> list[str]:
-    """Say what this machine gives."""
+def pytest_report_header(config: pytest.Config) -> list[str]:
+    """Say what this machine gives, and what is left out."""
+    lines = []
+    if config.getoption("--sample"):
+        lines.append("of the tests that cost most some are run; `make test-all` runs every one")
     share = _share()
-    if share is None:
-        return []
-    found = f"this machine gives {share:.0%} of a processor"
-    return [found if share >= ENOUGH else f"{found}: tests that need full speed are SKIPPED"]
+    if share is not None:
+        found = f"this machine gives {share:.0%} of a processor"
+        is_enough = share >= ENOUGH
+        lines.append(found if is_enough else f"{found}: tests that need full speed are SKIPPED")
+    return lines
 
 
 def _skip_what_needs_full_speed(items: list[pytest.Item]) -> None:
@@ -148,7 +153,17 @@ def _skip_what_needs_full_speed(items: list[pytest.Item]) -> None:
             item.add_marker(skipping)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def _take_sample(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not config.getoption("--sample"):
+        return
+    # Without the plugin there is no seed.
+    seed = config.getoption("randomly_seed", 0)
+    chosen = drawn(items, seed)
+    config.hook.pytest_deselected(items=[item for item in items if item.nodeid not in chosen])
+    items[:] = [item for item in items if item.nodeid in chosen]
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Begin with the tests that mostly wait, and keep those of the browser in one process.
 
     With `--dist worksteal` each process gets an equal share of the list, and takes tests from
@@ -156,6 +171,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     tests that wait, and the last one with those of the browser, which takes seconds to start.
     All other tests stay in random order.
     """
+    _take_sample(config, items)
     _skip_what_needs_full_speed(items)
     slow = [item for item in items if item.get_closest_marker("slow")]
     browser = [item for item in items if "browser" in item.path.parts and item not in slow]

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import random
 
+import pytest
+
 from core.domain.alerts.kinds import AlertKind
 from core.domain.runs.run import StopReason
 from core.runner.clock import Clock, ClockJob
@@ -19,6 +21,7 @@ from tests.limits import limit
 KILLS = 4
 
 
+@pytest.mark.sampled(5, group="campaigns")
 async def test_nothing_is_lost_or_doubled_when_leaders_are_killed(database: Database) -> None:
     found = await Campaign(database, KILLS).execute()
 

@@ -55,6 +55,7 @@ async def test_three_failures_among_five_after_few_before_are_told(world: AlertW
 TOO_LITTLE = ["." * 60 + "F.F", "." * 12 + "KKKKK", "." * 12 + "TTTTT", "FFFFF", "." * 9 + "FFFFF"]
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("pattern", TOO_LITTLE)
 async def test_what_says_too_little_is_not_told(world: AlertWorld, pattern: str) -> None:
     await ends(world, pattern)

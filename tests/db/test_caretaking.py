@@ -65,6 +65,7 @@ async def test_an_old_workspace_goes_and_its_work_is_stored(home: Home) -> None:
     assert (disk.pass_removed, disk.pass_reclaimed_bytes) == (1, row.reclaimed_bytes)
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize(
     ("acts", "later", "why"),
     [

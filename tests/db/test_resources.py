@@ -198,6 +198,7 @@ async def test_an_unknown_worker_is_not_found(database: Database) -> None:
         await service(database).of_worker("nobody", by=SYSTEM)
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("batch", [1, 50, 5000])
 async def test_thinning_keeps_every_peak_and_every_total_of_an_interval(

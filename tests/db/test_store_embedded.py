@@ -35,6 +35,7 @@ async def fetch(dsn: str, question: str) -> object:
         await connection.close(timeout=5)
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("name", ["pg", "with a space, a comma & ünïcödé", "long/" + "x" * 120])
 async def test_data_outlives_the_server_under_any_path(folder: Path, name: str) -> None:
     async with embedded_postgres(folder / name, settings=NO_DURABILITY) as dsn:

@@ -39,6 +39,7 @@ def short_plan(number: int, kind: Kind) -> Plan:
     )
 
 
+@pytest.mark.sampled(5, group="campaigns")
 # Starting four processes alone takes long on a busy machine.
 @pytest.mark.slow
 @pytest.mark.timeout(1200)

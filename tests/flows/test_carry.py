@@ -36,6 +36,8 @@ from tests.repositories import new_repository
 
 __all__ = ["core_harness"]
 
+pytestmark = pytest.mark.sampled(2)
+
 
 def git(path: Path | str | None, *arguments: str) -> str:
     done = subprocess.run(["git", *arguments], cwd=path, check=True, capture_output=True, text=True)

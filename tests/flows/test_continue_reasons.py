@@ -163,6 +163,7 @@ def remembers(core_harness: CoreHarness, run: Run) -> bool:
     return bool(bodies) and TASK in bodies[-1] and MESSAGE in bodies[-1]
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("reason", list(_ENDINGS))
 async def test_a_run_is_continued_after_every_reason_with_an_empty_home(
     core_harness: CoreHarness, tmp_path: Path, reason: StopReason

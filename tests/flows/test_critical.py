@@ -6,6 +6,8 @@ import subprocess
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from bot.assembly.config.tables import CriticalTable
 from core.agent.critical import MAX_WAIT
 from core.agent.process.process_tree import find_run_processes
@@ -18,6 +20,8 @@ from core.store import audit, events
 from tests.core_harness import CoreHarness, core_harness
 
 __all__ = ["core_harness"]
+
+pytestmark = pytest.mark.sampled(3)
 
 FIRST = "[scenario: slow-commit]"
 

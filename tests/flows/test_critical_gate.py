@@ -34,6 +34,7 @@ def subjects(repository: Path) -> list[str]:
     return done.stdout.split()
 
 
+@pytest.mark.sampled(3)
 # From the event of the call to the start of its shell it takes 2 to 15 ms.
 @pytest.mark.parametrize("milliseconds", [0, 2, 4, 6, 8, 11, 15, 40])
 async def test_a_kill_as_a_commit_begins_does_not_cut_it_in_half(

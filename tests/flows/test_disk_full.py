@@ -51,7 +51,10 @@ def may_mount() -> bool:
     return done.returncode == 0
 
 
-pytestmark = pytest.mark.skipif(not may_mount(), reason="needs the right to mount")
+pytestmark = [
+    pytest.mark.skipif(not may_mount(), reason="needs the right to mount"),
+    pytest.mark.sampled(1),
+]
 
 
 @asynccontextmanager

@@ -32,6 +32,8 @@ from tests.core_harness import CoreHarness, assert_counted_once, open_core_harne
 from tests.database import missing_table
 from tests.lasting import LASTING, LastingWork
 
+pytestmark = pytest.mark.sampled(5)
+
 # Everything that a policy can have tried again is, and soon.
 _SOON = 'attempts = 1, backoff = "1s..1s"'
 RETRY = "{" + ", ".join(

@@ -26,7 +26,7 @@ from tests.processes import Program, model_variables, new_home, running, wait_un
 
 __all__ = ["core_harness"]
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.sampled(3, group="fleet")]
 
 SHORT = "[scenario: long] [turns: 1] work"
 

@@ -5,11 +5,15 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
 from core.store.database.engine import Database
 from tests.harness import Harness, socket_harness
 from tests.processes import new_home, run_to_end
 
 __all__ = ["socket_harness"]
+
+pytestmark = pytest.mark.sampled(3, group="fleet")
 
 
 async def test_slack_and_the_command_line_show_the_same_worker(

@@ -37,7 +37,7 @@ from tests.rescuer import rescuer
 
 __all__ = ["core_harness"]
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.sampled(3, group="fleet")]
 
 # Longer than the interval of heartbeats.
 FENCE_AFTER = timedelta(seconds=6)

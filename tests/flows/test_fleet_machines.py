@@ -27,7 +27,7 @@ from tests.processes import Program, model_variables, new_home, running
 
 __all__ = ["core_harness", "fleet"]
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.sampled(3, group="fleet")]
 
 
 def can_unshare() -> bool:

@@ -17,7 +17,7 @@ from tests.harness import Harness, open_harness
 from tests.lasting import LASTING, MANY_TURNS, LastingWork
 from tests.processes import Program, new_home, running
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.sampled(3, group="fleet")]
 
 TASK = f"builder --turns {MANY_TURNS} {LASTING}"
 # The last attempts start their agents first; a start takes seconds on a busy machine.

@@ -30,7 +30,7 @@ from tests.unit.process_trees import linux_only
 
 __all__ = ["core_harness", "cuttable_worker", "fleet"]
 
-pytestmark = linux_only
+pytestmark = [linux_only, pytest.mark.sampled(2)]
 
 COMMIT = "[scenario: slow-commit] [pause: 30000] work"
 

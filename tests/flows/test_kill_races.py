@@ -78,6 +78,7 @@ def _hanging_ssh(programs: Path, pid_file: Path) -> None:
     (programs / "ssh").chmod(0o755)
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("kill_first", [True, False])
 async def test_a_concurrent_kill_and_shutdown_end_in_a_kill(
     core_harness: CoreHarness, tmp_path: Path, *, kill_first: bool

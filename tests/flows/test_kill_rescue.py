@@ -129,6 +129,7 @@ async def events_of_kind(core_harness: CoreHarness, run: Run, kind: EventKind) -
         return list(await events.of_run(session, run.id, kinds=[kind]))
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("phase", UNFINISHED)
 async def test_the_next_worker_finishes_a_kill_interrupted_in_any_phase(
     core_harness: CoreHarness, phase: Phase
@@ -334,6 +335,7 @@ async def test_directories_of_ended_attempts_are_removed_at_the_start(
     assert not await asyncio.to_thread(resumed.exists)
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize(
     ("scenario", "phase"),
     [

@@ -48,6 +48,7 @@ async def claude(home: Path, *arguments: str) -> str:
     return text
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("line", ADDS)
 async def test_claude_connects_after_the_documented_line(
     database: Database, tmp_path: Path, line: str

@@ -90,6 +90,7 @@ async def call(client: Client, tool: str, **arguments: object) -> dict[str, Any]
     return found
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("mode", ["auto", "legacy"])
 async def test_a_client_starts_watches_kills_and_continues_a_run(
     core_harness: CoreHarness, database: Database, mode: str

@@ -7,6 +7,8 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from bot.assembly.settings import load_settings
 from bot.cli.agent_checks import check_servers
 from bot.cli.check_result import CheckStatus
@@ -25,6 +27,8 @@ from tests.harness import CONFIG, open_harness
 from tests.mcp_server import PROGRAM, open_mcp_server
 
 __all__ = ["agent_harness"]
+
+pytestmark = pytest.mark.sampled(3)
 
 
 def text_with_servers(*lines: str) -> str:

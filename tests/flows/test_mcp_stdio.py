@@ -28,6 +28,8 @@ from tests.limits import limit, patient
 
 __all__ = ["core_harness"]
 
+pytestmark = pytest.mark.sampled(4)
+
 _ROOT = Path(__file__).parents[2]
 
 

@@ -29,7 +29,7 @@ from bot.sandbox.model.script import Failure, FailureKind, Script, Turn
 from bot.sandbox.model.server import Model, open_model
 from tests.limits import limit
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = [pytest.mark.timeout(600), pytest.mark.sampled(7)]
 
 
 @dataclass

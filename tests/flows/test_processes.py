@@ -18,6 +18,8 @@ from bot.sandbox.slack.server import Sandbox, open_sandbox
 from core.store.database.engine import Database
 from tests.processes import new_home, run_to_end, slack_variables
 
+pytestmark = pytest.mark.sampled(8)
+
 # The discard port: nothing listens there.
 NOBODY_LISTENS = "postgresql://postgres@127.0.0.1:9/postgres"
 

@@ -23,7 +23,7 @@ from tests.limits import limit, patient
 from tests.processes import Program, new_home, running
 from tests.sandbox import command_body
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.sampled(2, group="processes")]
 
 DRAWS = "this process draws the threads"
 RUNS_THE_SCHEDULER = "this process keeps the clock"

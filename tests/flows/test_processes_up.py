@@ -28,7 +28,7 @@ from tests.processes import Program, new_home, running, wait_until_agent_gone
 
 __all__ = ["idle_harness"]
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.sampled(2, group="processes")]
 
 TASK = f"--turns {MANY_TURNS} {LASTING}"
 # 45 s of silence, 12.5 s until the second check, checks every 5 s; then the agent starts.

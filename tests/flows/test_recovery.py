@@ -27,6 +27,8 @@ from tests.flows.test_continue_reasons import (
 
 __all__ = ["core_harness"]
 
+pytestmark = pytest.mark.sampled(1)
+
 # What can become of the entries of a transcript.
 _LOSSES = {
     "all of it": "DELETE FROM transcript_entries WHERE session_id = :session",

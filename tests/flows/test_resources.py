@@ -90,6 +90,7 @@ async def workspace_of(harness: CoreHarness, run: Run) -> Path:
     return Path(path)
 
 
+@pytest.mark.sampled(1)
 async def test_a_tool_that_computes_and_holds_memory_is_seen_in_samples_peaks_and_totals(
     harness: CoreHarness,
 ) -> None:

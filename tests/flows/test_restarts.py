@@ -6,6 +6,8 @@ import asyncio
 import signal
 from pathlib import Path
 
+import pytest
+
 from core.domain.runs.checkpoint import CheckpointReason
 from core.domain.runs.event import EventKind
 from core.domain.runs.request import KillRequest
@@ -28,6 +30,8 @@ from tests.restarts import (
 )
 
 __all__ = ["core_harness"]
+
+pytestmark = pytest.mark.sampled(1)
 
 
 def files_of(run: Run) -> set[str]:

@@ -17,6 +17,8 @@ from core.store.database.engine import Database
 from core.store.fleet import attempts
 from tests.harness import Harness, open_harness
 
+pytestmark = pytest.mark.sampled(1)
+
 # Of an account's usage the program names the reset only to subscriptions.
 SUBSCRIPTION = "sk-ant-oat01-abcdef"
 # A random share of six hours: long enough to be seen, whatever the machine.

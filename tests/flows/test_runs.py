@@ -22,6 +22,8 @@ from tests.lasting import LASTING, MANY_TURNS, LastingWork
 
 __all__ = ["core_harness"]
 
+pytestmark = pytest.mark.sampled(8)
+
 
 async def start_in_tool_call(core_harness: CoreHarness, task: str) -> Run:
     """Start a run and wait until its agent is inside the tool call of its scenario."""

@@ -36,7 +36,7 @@ from tests.unit.process_trees import linux_only
 
 __all__ = ["core_harness"]
 
-pytestmark = linux_only
+pytestmark = [linux_only, pytest.mark.sampled(3)]
 
 # Same kernel and hostname, other processes: a second container on the machine.
 BESIDE = f"{this_host()}0"

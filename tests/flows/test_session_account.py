@@ -43,6 +43,8 @@ from tests.unit.view_helpers import text_of
 
 __all__ = ["core_harness", "harness"]
 
+pytestmark = pytest.mark.sampled(1)
+
 MODEL = "claude-haiku-4-5"
 # US dollars for a token of this model, written down here: input, output.
 _INPUT, _OUTPUT = Decimal("0.000001"), Decimal("0.000005")

@@ -164,6 +164,7 @@ async def test_a_restarted_bot_goes_on_with_the_same_message(channel: AlertChann
     assert channel.slots() == {"alert": 1, "history": 1}
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("fault", ["lost_answer", "429", "500"])
 async def test_a_post_that_goes_wrong_leads_to_one_message(
     channel: AlertChannel, fault: str
@@ -179,6 +180,7 @@ async def test_a_post_that_goes_wrong_leads_to_one_message(
     assert channel.slots() == {"alert": 1}
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("fault", ["lost_answer", "429", "500"])
 async def test_an_update_that_goes_wrong_is_repeated(channel: AlertChannel, fault: str) -> None:
     await channel.subscribe(AlertKind.STALLED)

@@ -114,6 +114,7 @@ async def test_a_slack_that_refuses_charts_gets_their_numbers_in_words_and_pictu
     assert "message_content.refused" in {getattr(one, "event", "") for one in caplog.records}
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("fault", ["lost_answer", "429", "500"])
 async def test_an_upload_that_goes_wrong_leads_to_one_picture(
     channel: AlertChannel, fault: str
@@ -131,6 +132,7 @@ async def test_an_upload_that_goes_wrong_leads_to_one_picture(
         assert len(pictures(channel)) == 1
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("fault", ["lost_answer", "429", "500"])
 async def test_a_post_that_goes_wrong_leads_to_one_digest(
     channel: AlertChannel, fault: str

@@ -137,6 +137,7 @@ async def test_a_result_is_posted_while_the_update_of_its_card_has_to_wait(
         assert sandbox.calls("chat.update") == []
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("event", ["end", "kill", "question"])
 async def test_what_somebody_waits_for_ends_the_pause_between_routine_updates(
     sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, event: str

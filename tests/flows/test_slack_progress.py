@@ -37,6 +37,7 @@ async def until_told(card: Card, words: str) -> None:
             await asyncio.sleep(0.05)
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("is_subscribed", [False, True], ids=["by_flag", "by_subscription"])
 async def test_progress_is_one_reply_that_is_edited(
     socket_harness: Harness, *, is_subscribed: bool

@@ -98,6 +98,7 @@ async def test_a_stuck_connection_is_replaced(sandbox: Sandbox, how: str) -> Non
         await starts_runs(sandbox, services, "go")
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("kind", ["429", "500", "timeout", "reset", "internal_error", "page"])
 async def test_an_address_is_requested_until_slack_gives_one(sandbox: Sandbox, kind: str) -> None:
     services = FakeServices()
@@ -132,6 +133,7 @@ async def test_messages_during_reconnects_are_handled_once(sandbox: Sandbox) -> 
         assert sorted(start.task for start in services.start_requests) == sorted(said)
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("kind", ["429", "500", "internal_error", "fatal_error", "page", "reset"])
 @pytest.mark.parametrize("method", ["auth.test", "apps.connections.open"])
 async def test_a_failing_slack_does_not_prevent_the_start(

@@ -108,6 +108,7 @@ class Storm:
             assert len(said) == (3 if number % 3 == 0 else 2)
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("seed", SEEDS)
 async def test_after_a_storm_every_thread_is_true_without_duplicates(seed: int) -> None:
     services = FakeServices()
@@ -127,6 +128,7 @@ async def test_after_a_storm_every_thread_is_true_without_duplicates(seed: int) 
         assert not sandbox.problems, sandbox.problems
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("seed", SEEDS)
 async def test_after_a_storm_with_replaced_bots_every_thread_is_true(seed: int) -> None:
     services = FakeServices()

@@ -26,7 +26,7 @@ from tests.fakes.threads import (
 from tests.limits import limit
 from tests.sandbox import sandbox
 
-pytestmark = pytest.mark.full_speed
+pytestmark = [pytest.mark.full_speed, pytest.mark.sampled(20)]
 
 __all__ = ["sandbox"]
 

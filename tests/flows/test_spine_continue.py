@@ -6,12 +6,16 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any
 
+import pytest
+
 from core.domain.runs.run import RunStatus, StopReason
 from tests.card import Card
 from tests.harness import Harness, harness, socket_harness
 from tests.transports import BOTH_TRANSPORTS
 
 __all__ = ["harness", "socket_harness"]
+
+pytestmark = pytest.mark.sampled(4)
 
 TASK = "builder --turns 2 [scenario: max-turns] [turns: 3] long work"
 

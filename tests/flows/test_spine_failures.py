@@ -21,6 +21,7 @@ __all__ = ["harness", "socket_harness"]
 FOREVER = "[times: forever] work"
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     ("scenario", "reason", "words"),
     [

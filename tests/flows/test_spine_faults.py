@@ -27,6 +27,8 @@ from tests.transports import BOTH_TRANSPORTS
 
 __all__ = ["harness", "idle_harness", "socket_harness"]
 
+pytestmark = pytest.mark.sampled(4)
+
 SLOW = f"builder --turns {MANY_TURNS} {LASTING}"
 
 

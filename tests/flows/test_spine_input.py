@@ -16,6 +16,8 @@ from tests.transports import BOTH_TRANSPORTS
 
 __all__ = ["harness", "idle_harness", "socket_harness"]
 
+pytestmark = pytest.mark.sampled(5)
+
 
 @pytest.fixture
 def repository(tmp_path: Path) -> Path:

@@ -23,6 +23,8 @@ from tests.limits import patient
 
 __all__ = ["harness", "idle_harness", "socket_harness"]
 
+pytestmark = pytest.mark.sampled(4)
+
 # Seconds; the benchmark of kills measures how fast they really are.
 KILL_LIMIT = 10.0
 

@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any
 
+import pytest
+
 from bot.sandbox.slack.errors import ActionRefused
 from bot.slack.views.blocks import CHART
 from core.domain.kills.termination import Phase
@@ -17,6 +19,8 @@ from tests.harness import Harness, harness, idle_harness, socket_harness
 from tests.unit.view_helpers import text_of
 
 __all__ = ["harness", "idle_harness", "socket_harness"]
+
+pytestmark = pytest.mark.sampled(4)
 
 TASK = "builder [scenario: kill-me] work"
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import aiohttp
+import pytest
 from aiohttp import web
 
 from bot.assembly.serve import web_server
@@ -17,6 +18,8 @@ from tests.harness import Harness, idle_harness, socket_harness
 from tests.repositories import new_repository
 
 __all__ = ["idle_harness", "socket_harness"]
+
+pytestmark = pytest.mark.sampled(4)
 
 TASK = "builder [scenario: kill-me] work"
 

@@ -34,6 +34,7 @@ def test_the_seeds_have_every_loss() -> None:
     assert len(expected_files()) == STEPS
 
 
+@pytest.mark.sampled(5, group="campaigns")
 @pytest.mark.parametrize("seed", _SEEDS)
 async def test_a_run_finishes_the_same_tree_after_a_loss(
     core_harness: CoreHarness, tmp_path: Path, seed: int

@@ -92,6 +92,7 @@ async def test_nobody_waits_for_long_meanwhile(yearly: Database) -> None:
     assert waits.lock < 100 + waits.machine
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("before_commit", [False, True])
 async def test_it_goes_on_wherever_it_was_interrupted(
     yearly: Database, before_commit: bool

@@ -27,6 +27,7 @@ async def core_harness(database: Database, tmp_path: Path) -> AsyncIterator[Core
         yield opened
 
 
+@pytest.mark.sampled(5, group="campaigns")
 async def test_hung_runs_are_told_in_time_and_healthy_ones_are_not(
     core_harness: CoreHarness,
 ) -> None:

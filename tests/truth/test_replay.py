@@ -86,6 +86,7 @@ class Replay:
             yield " && ".join(effect.command for effect in work)
 
 
+@pytest.mark.sampled(8)
 @pytest.mark.parametrize("seed", range(_SEEDS))
 async def test_measured_changes_are_those_of_the_account(
     seed: int, tmp_path: Path, repository: Path

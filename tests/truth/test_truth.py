@@ -28,6 +28,7 @@ def plans(count: int, disturbance: Disturbance) -> Sequence[Plan]:
     ]
 
 
+@pytest.mark.sampled(5, group="campaigns")
 @pytest.mark.parametrize(
     ("disturbance", "count"),
     [(Disturbance.NONE, 4), (Disturbance.RESTARTED, 2), (Disturbance.LOST, 2)],

@@ -204,6 +204,7 @@ def test_the_receipt_says_that_the_run_has_a_card_of_its_own() -> None:
     assert again == "That was restarted already, as `run_bbbbbbbbbbbb`."
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("name", AWKWARD_TEXTS)
 def test_every_form_and_question_fits_into_slack(name: str) -> None:
     checkpoint = replace(CHECKPOINT, step_name=name)

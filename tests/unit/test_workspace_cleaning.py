@@ -146,6 +146,7 @@ async def test_a_workspace_without_a_repository_is_carried(tmp_path: Path) -> No
     assert local_state(await restored_elsewhere(tmp_path, workspace, found.bundle)) == before
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     ("acts", "is_delivered"),
     [

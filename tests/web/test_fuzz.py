@@ -112,6 +112,7 @@ def check(reply: Reply, operation: dict[str, Any], document: dict[str, Any]) -> 
     Draft202012Validator(whole).validate(reply.body)
 
 
+@pytest.mark.sampled(5, group="campaigns")
 @pytest.mark.parametrize("seed", range(2))
 async def test_no_request_is_answered_with_a_failure_or_against_the_schema(
     api: ApiHarness, seed: int

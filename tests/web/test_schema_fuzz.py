@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.api import ApiHarness
 from tests.api_fuzz.campaign import run_campaign
 
@@ -9,6 +11,7 @@ CASES = 500
 SEED = 12
 
 
+@pytest.mark.sampled(5, group="campaigns")
 async def test_every_answer_is_one_that_the_document_describes(api: ApiHarness) -> None:
     outcome = await run_campaign(api, count=CASES, seed=SEED)
 

@@ -13,6 +13,7 @@ from tests.alerts.replay.campaign import replay
 pytestmark = pytest.mark.any_speed
 
 
+@pytest.mark.sampled(5, group="campaigns")
 @pytest.mark.parametrize("seed", [1])
 async def test_a_day_gives_exactly_the_expected_alerts(database: Database, seed: int) -> None:
     replayed = await replay(database, seed=seed, runs=8, days=1, crashes=20)

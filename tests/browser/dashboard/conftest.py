@@ -30,15 +30,16 @@ async def site(browser: Browser, postgres_dsn: str) -> AsyncIterator[Site]:
     assert opened.problems == []
 
 
-# The first two have both sizes and both schemes; `make screens` tries all.
-_SCREENS = ("phone", "dark desktop", "dark phone", "desktop")
+_SCREENS = ("phone", "dark phone", "desktop", "dark desktop")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Use the screens that were asked for."""
+    """Use all screens; `make test` draws one for each test."""
     if "screen" in metafunc.fixturenames:
-        every = metafunc.config.getoption("--every-screen")
-        metafunc.parametrize("screen", _SCREENS if every else _SCREENS[:2], indirect=True)
+        one = pytest.mark.sampled(1)
+        metafunc.parametrize(
+            "screen", [pytest.param(screen, marks=one) for screen in _SCREENS], indirect=True
+        )
 
 
 @pytest.fixture

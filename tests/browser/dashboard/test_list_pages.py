@@ -20,6 +20,7 @@ pytestmark = ONE_LOOP
 _OVERFLOW = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize(
     "look",
     [

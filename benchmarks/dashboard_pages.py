@@ -8,7 +8,6 @@ until everything is loaded.  The size of the scripts is what such a load transfe
 from __future__ import annotations
 
 import asyncio
-import shutil
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
@@ -22,7 +21,7 @@ from playwright.async_api import Browser, async_playwright
 from sqlalchemy import text
 
 from benchmarks.api.console import Console, open_console
-from benchmarks.machine import machine_line
+from benchmarks.machine import chromium_program, machine_line
 from benchmarks.results import heading, line, percentile
 from benchmarks.seed.load import new_database, seed, seed_server
 from core.domain.actor import Role
@@ -73,9 +72,7 @@ async def measure(*, repetitions: int = 20, runs: Sequence[int] = SIZES) -> None
     """
     heading("dashboard-pages", "the first load of each page in a browser with empty caches")
     line("machine", machine_line())
-    program = shutil.which("chromium")
-    if program is None:
-        raise RuntimeError("no Chromium: run `sh tests/browser/install-chromium.sh`")
+    program = chromium_program()
     async with AsyncExitStack() as stack:
         folder = Path(
             stack.enter_context(

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import shutil
 import tempfile
 import time
 from collections import Counter
@@ -27,7 +26,7 @@ from sqlalchemy import text
 
 from benchmarks.api.console import open_console
 from benchmarks.dashboard_pages import sign_in
-from benchmarks.machine import machine_line
+from benchmarks.machine import chromium_program, machine_line
 from benchmarks.results import heading, line, percentile
 from benchmarks.seed.load import new_database, seed, seed_server
 from bot.assembly.backend import utc_now
@@ -122,9 +121,7 @@ async def measure(*, repetitions: int = 10) -> None:
     """
     heading("log-page", f"the log of a run with {LINES:,} lines, in a browser")
     line("machine", machine_line())
-    program = shutil.which("chromium")
-    if program is None:
-        raise RuntimeError("no Chromium: run `sh tests/browser/install-chromium.sh`")
+    program = chromium_program()
     async with AsyncExitStack() as stack:
         folder = Path(
             stack.enter_context(

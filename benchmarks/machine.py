@@ -1,8 +1,9 @@
-"""The machine: what it is, and the CPU time that it has used."""
+"""The machine: what it is, what it has, and the CPU time that it has used."""
 
 from __future__ import annotations
 
 import platform
+import shutil
 from pathlib import Path
 
 import psutil
@@ -25,6 +26,19 @@ def machine_line() -> str:
         f"{psutil.cpu_count()} × {_processor()}, {memory:.0f} GiB, {platform.system()} "
         f"{platform.release()}, Python {platform.python_version()}"
     )
+
+
+def chromium_program() -> str:
+    """A Chromium of this machine, if possible the one that people have.
+
+    Raises:
+        RuntimeError: If there is none.
+    """
+    names = ("chromium", "chromium-browser", "google-chrome", "chromium-headless-shell")
+    program = next(filter(None, map(shutil.which, names)), None)
+    if program is None:
+        raise RuntimeError("no Chromium: run `sh tests/browser/install-chromium.sh`")
+    return program
 
 
 def _processor() -> str:

@@ -6,7 +6,19 @@ import shutil
 from pathlib import Path
 
 # Programs that the tests start by name, or that the started ones do.
-_NEEDED = ("bwrap", "chromium", "curl", "git", "ip", "make", "node", "promtool", "python3", "sh")
+_NEEDED = (
+    "bwrap",
+    "chromium",
+    "chromium-headless-shell",
+    "curl",
+    "git",
+    "ip",
+    "make",
+    "node",
+    "promtool",
+    "python3",
+    "sh",
+)
 
 FULL_VARIABLE = "TESTS_FULL_PATH"
 """Holds the machine's own `PATH`."""

@@ -28,7 +28,7 @@ from tests.pictures.small_png import with_palette
 from tests.unit.view_helpers import ADA, NOW
 
 IMAGES = Path(__file__).parents[2] / "docs" / "images"
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chromium-headless-shell")
 # Of a common phone, and of the part of a desktop client that shows a channel.
 WIDTHS = {"phone": 390, "desktop": 900}
 SCHEMES = ("light", "dark")

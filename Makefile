@@ -15,12 +15,15 @@ install: $(VENV)/.runtime
 demo: $(VENV)/.runtime
 	@$(BIN)/python -m bot demo $(ARGS)
 
-# Of the tests that cost most it runs some, others each time; `test-all` runs every one.
+# Of the tests that cost most it runs some, others each time; `test-all` runs every one.  What is
+# compiled in a new clone is compiled once, not by each of the processes at the same time.
 test: SAMPLE := --sample
 test test-all: $(VENV)/.tests
 	@sh tests/browser/install-chromium.sh
 	@sh tests/install-bubblewrap.sh
 	@sh tests/install-promtool.sh
+	@$(BIN)/python -m compileall -q -j 0 bot core migrations
+	@[ -d .pytest_cache ] || $(BIN)/python -m pytest -qq --collect-only >/dev/null || true
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --fit-machine $(SAMPLE) $(ARGS)
 
 check: $(VENV)/.tests

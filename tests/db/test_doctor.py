@@ -19,6 +19,8 @@ from core.store.database.engine import Database
 from tests.pooler import Pooler
 from tests.processes import slack_variables
 
+pytestmark = pytest.mark.sampled(8)
+
 # From PgBouncer's manual.
 KNOWN = frozenset(
     {

@@ -134,6 +134,7 @@ async def test_only_an_admin_makes_tokens_and_the_audit_tells(
     assert revoked.details == {"revoked_token": "ci"}
 
 
+@pytest.mark.sampled(2, group="programs")
 async def test_the_whole_program_prints_nothing_but_the_token(
     postgres_dsn: str, service: TokenService, tmp_path: Path
 ) -> None:

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
+
 from bot.words.runs.failures import FAILURES
 from core.domain.failure_cause import FailureCause
 from core.domain.runs.failure_analysis import FailureAnalysis
@@ -138,6 +140,7 @@ ERRORS = [
 ]
 
 
+@pytest.mark.sampled(2, group="programs")
 async def test_each_error_of_the_api_says_what_it_is_and_what_to_do(
     socket_harness: Harness,
 ) -> None:

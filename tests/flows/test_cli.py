@@ -97,6 +97,7 @@ class Person:
         return ProgramResult(process.returncode, seen + rest.decode(), errors.decode())
 
 
+@pytest.mark.sampled(2, group="programs")
 async def test_a_person_at_the_machine_needs_no_configuration(harness: Harness) -> None:
     person, lasting = Person(harness.home), LastingWork(harness.model)
     before = await person.types("status")

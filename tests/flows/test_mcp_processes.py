@@ -80,7 +80,7 @@ async def call(client: Client, tool: str, **arguments: object) -> dict[str, Any]
     return found
 
 
-@pytest.mark.sampled(1)
+@pytest.mark.sampled(2, group="programs")
 @pytest.mark.parametrize("connect", [over_a_pipe, over_http])
 async def test_a_client_starts_watches_kills_and_continues_a_run_of_a_whole_signalbox(
     database: Database, tmp_path: Path, connect: Connect

@@ -64,7 +64,7 @@ async def measure(*, repetitions: int = 20) -> None:
     status = isolation_status()
     line("isolation", status.detail)
     mode = IsolationMode.REQUIRED if status.is_active else IsolationMode.NONE
-    kinds = [kind for kind in KINDS if kind.scenario in _SCENARIOS]
+    kinds = [kind for kind in KINDS if kind.scenario in _SCENARIOS and kind.family in _TARGETS]
     kills: list[_BigKill] = []
     async with open_process_watch() as watch, open_bench(slots=1, isolation=mode) as bench:
         for number in range(repetitions * len(kinds)):

@@ -18,10 +18,8 @@ class Node:
     module: Node | None = None
 
     def iter_markers_with_node(self, name: str) -> Iterator[tuple[Node, pytest.Mark]]:
-        for node in (self, self.module):
-            for mark in node.marks if node is not None else ():
-                if mark.name == name:
-                    yield node, mark
+        for node in filter(None, (self, self.module)):
+            yield from ((node, mark) for mark in node.marks if mark.name == name)
 
 
 def sampled(*args: int, **given: str) -> tuple[pytest.Mark]:

@@ -46,7 +46,8 @@ export function drawMessage(message, { channel, inThread, compact }) {
     { class: classes, dataset: { ts: message.ts } },
     h(
       "article",
-      { "aria-label": label },
+      // A finger gives it the focus, which shows its tools; not every browser takes a touch for hovering.
+      { "aria-label": label, tabindex: "-1" },
       h("div", { class: "message-side" }, compact ? time : avatar(message.user ?? world.bot.id)),
       h(
         "div",

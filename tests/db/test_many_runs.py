@@ -52,6 +52,7 @@ SEARCHES = {
     "workflow": RunSearch(workflow="architect"),
     "session": RunSearch(session_id=UUID(uuid_hex(1, SESSION, 77))),
     "mine": RunSearch(is_mine=True),
+    "waiting": RunSearch(is_waiting=True),
     "owner": RunSearch(owner="ann"),
     "repository": RunSearch(repository=repository_address(40)),
     "branch": RunSearch(branch="main"),

@@ -80,7 +80,7 @@ def _is_slow_machine() -> bool:
 
 # No deadline: on a busy machine an example may take long.  Each run draws other examples, so that
 # many short runs find what one long run does.
-settings.register_profile("signalbox", deadline=None, max_examples=50)
+settings.register_profile("signalbox", deadline=None, max_examples=30)
 settings.register_profile("slow machine", deadline=None, max_examples=20)
 # `make test ARGS=--hypothesis-profile=thorough`
 settings.register_profile("thorough", deadline=None, max_examples=2000)

@@ -2,7 +2,7 @@
 
 Tests that reach the same behaviour in several cases, or from several sides, with agents or whole
 processes, are marked `sampled`.  Which of them are drawn depends on the seed of the random order,
-which each run prints: the same seed draws the same tests, and a few runs have had them all.
+which each run prints: the same seed draws the same tests, and other seeds draw others.
 """
 
 from __future__ import annotations

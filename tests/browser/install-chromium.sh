@@ -7,6 +7,8 @@ has() { command -v "$1" >/dev/null 2>&1; }
 installed() { apt-get install -y -qq --no-install-recommends "$@" fonts-liberation fonts-noto-color-emoji >/dev/null; }
 
 has chromium-headless-shell && exit 0
+# Not every distribution has that package.
+has chromium && ! apt-cache show chromium-headless-shell >/dev/null 2>&1 && exit 0
 if [ "$(id -u)" = 0 ] && has apt-get; then
     echo "installing Debian's Chromium for the browser tests"
     export DEBIAN_FRONTEND=noninteractive

@@ -188,7 +188,6 @@ def ids(definition: WorkflowDefinition) -> str:
     return definition.name
 
 
-@pytest.mark.sampled(3)
 @pytest.mark.parametrize("definition", SHIPPED, ids=ids)
 async def test_an_isolated_workflow_writes_in_its_workspace_at_most_and_reaches_nothing(
     agent_harness: AgentHarness, scene: Scene, definition: WorkflowDefinition

@@ -18,7 +18,7 @@ from tests.limits import limit
 from tests.ordinary_user import AS_ORDINARY_USER, needs_root, own_folder
 from tests.processes import environment, model_variables, running, slack_variables
 
-pytestmark = [pytest.mark.slow, needs_root, pytest.mark.sampled(2)]
+pytestmark = [pytest.mark.slow, needs_root]
 
 _ROOT = Path(__file__).resolve().parents[2]
 _READ = ("head", "--bytes=1")

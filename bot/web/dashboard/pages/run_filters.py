@@ -23,7 +23,7 @@ _CHIPS: Mapping[str, str] = MappingProxyType(
         "workflow": "workflow {}",
         "session_id": "session {}",
         "mine": "mine",
-        "waiting": "waiting for somebody",
+        "waiting": "waiting",
         "owner": "owner {}",
         "q": "“{}”",
         "repository": "repository {}",

@@ -169,12 +169,33 @@ async def test_what_is_refused_is_said_in_the_dialog(site: Site) -> None:
     other = await site.open(f"/runs/{run.run_id}", name="U0BEN")
     await other.get_by_role("button", name="+10 turns").click()
     leg = await shown_run(site, other, other_than=run)
+    # The page knows it, and its dialog stays.
+    await expect(page.locator("[data-opens=continue-dialog]")).to_have_count(0)
 
     await dialog.get_by_label("What shall I tell it?").fill("Too late")
     await dialog.get_by_role("button", name="Continue").click()
 
     await expect(dialog.get_by_role("alert")).to_contain_text(leg.run_id)
     await expect(dialog.get_by_label("What shall I tell it?")).to_have_value("Too late")
+    await dialog.get_by_role("button", name="Cancel").click()
+    await expect(dialog).to_be_hidden()
+
+
+async def test_a_message_that_is_typed_stays_when_somebody_else_was_faster(site: Site) -> None:
+    site.expected = ("409",)
+    run = await ended(site)
+    page = await site.open(f"/runs/{run.run_id}")
+    message = page.get_by_label("Continue it with a message")
+    await message.fill("Also the docs")
+    other = await site.open(f"/runs/{run.run_id}", name="U0BEN")
+    await other.get_by_role("button", name="+10 turns").click()
+    leg = await shown_run(site, other, other_than=run)
+    await expect(page.locator("#messages")).to_contain_text("The session went on")
+
+    await page.get_by_role("button", name="Send and continue").click()
+
+    await expect(page.locator("#messages").get_by_role("alert")).to_contain_text(leg.run_id)
+    await expect(message).to_have_value("Also the docs")
 
 
 async def test_a_restart_shows_what_it_discards_before_it_is_done(

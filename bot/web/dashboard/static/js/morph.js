@@ -37,9 +37,22 @@ function morphChildren(element, wanted) {
   }
   while (present) {
     const following = present.nextSibling;
-    present.remove();
+    if (!isBegun(present)) present.remove();
     present = following;
   }
+}
+
+const TEXTS = "textarea, input:not([type]), input[type=text], input[type=search], input[type=number]";
+
+// Whether a person has opened a dialog in it, or typed into it.  It stays even if the server does
+// not show it any more: nobody loses what they write because somebody else was faster.  What they
+// send then is refused with the reason.  An update after it was closed or emptied removes it.
+function isBegun(node) {
+  if (node.nodeType !== Node.ELEMENT_NODE) return false;
+  const within = (selector) => [...(node.matches(selector) ? [node] : []), ...node.querySelectorAll(selector)];
+  if (within("dialog[open]").length > 0) return true;
+  return within(TEXTS).some((field) =>
+    field.value !== field.defaultValue && !field.closest("dialog:not([open])"));
 }
 
 function morphNode(present, next) {

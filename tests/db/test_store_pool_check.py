@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 from sqlalchemy import QueuePool, text
@@ -69,7 +70,22 @@ async def test_a_dead_connection_is_replaced_before_its_use(pool: Pool, database
     first = await pool.use()
     async with database.sessions() as session:
         await session.execute(text("SELECT pg_terminate_backend(:pid, 5000)"), {"pid": first})
+
+    assert await pool.use() != first
+    assert pool.ping_count == 0
+
+
+async def test_a_silent_connection_is_replaced_before_its_use(
+    pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = await pool.use()
     pool.now += 2 * PING_AFTER_IDLE_SECONDS
+
+    def is_silent(connection: Any) -> bool:
+        connection.driver_connection.terminate()  # as the driver does after its limit of time
+        raise pool.engine.dialect.loaded_dbapi.InterfaceError("no answer")
+
+    monkeypatch.setattr(pool.engine.sync_engine.dialect, "do_ping", is_silent)
 
     assert await pool.use() != first
 

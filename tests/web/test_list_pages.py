@@ -62,6 +62,13 @@ async def test_the_overview_counts_also_what_it_does_not_list(api: ApiHarness) -
                 await runs.change(
                     session, run.run_id, attempt=1, now=NOW, waiting_on=WaitingOn.APPROVAL
                 )
+    # It waits for nobody: another attempt follows by itself.
+    limited = await stored_run(
+        api.database,
+        task_input="Limited",
+        waiting_on=WaitingOn.USAGE_LIMIT,
+        created_at=NOW - timedelta(seconds=1),
+    )
     reader = await signed_in(api, Role.VIEWER)
 
     page = await reader.read("/")
@@ -70,12 +77,13 @@ async def test_the_overview_counts_also_what_it_does_not_list(api: ApiHarness) -
     listed = (await api.get(f"{CONSOLE}/runs?waiting=true&limit=2", token)).body
 
     assert "Needs a person 22 Waiting for an approval Task 21" in page.words
-    assert "2 more runs wait" in page.words
-    assert "Live 55" in page.words
-    assert "5 more live runs" in page.words
+    assert "2 more runs wait for a person" in page.words
+    assert "Live 56" in page.words
+    assert "6 more live runs" in page.words
     assert page.html.count("<tr data-row") == 50
     assert "22 runs" in waiting.words
     assert "Task 0" in waiting.words
+    assert limited.task_input not in waiting.words
     assert [one["task"] for one in listed["runs"]] == ["Task 21", "Task 20"]
     assert listed["total_count"] == 22
 

@@ -39,7 +39,8 @@ class RunListQuery(Parameters):
     session_id: UUID | None = None
     mine: bool = Field(default=False, description="Only runs of the token's owner.")
     waiting: bool = Field(
-        default=False, description="Only live runs that wait for a person or for a limit's reset."
+        default=False,
+        description="Only live runs that wait for a person, not for a limit's reset.",
     )
     owner: SearchWords | None = Field(
         default=None, description="Only runs of people with this name or Slack id."

@@ -119,6 +119,10 @@ class WaitingOn(StrEnum):
     USAGE_LIMIT = "usage_limit"
 
 
+# What only a person ends; a usage limit ends by itself.
+WAITING_ON_A_PERSON = frozenset(WaitingOn) - {WaitingOn.USAGE_LIMIT}
+
+
 class CostSource(StrEnum):
     """The source of a cost: the agent program's report, or usage times a price table."""
 

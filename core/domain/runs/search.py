@@ -20,7 +20,7 @@ class RunSearch:
 
     Attributes:
         is_mine: Only runs of the person who asks.
-        is_waiting: Only live runs that wait for a person, or for a limit to be reset.
+        is_waiting: Only live runs that wait for a person, not for a limit to be reset.
         owner: Only runs of people with this name or Slack id; capitals do not matter.
         text: Only runs whose task has these words as they stand here, in any capitals, or whose id
             begins with them.  Each page looks through the next `text_window` runs that the other

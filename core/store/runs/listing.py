@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.sql.base import ReadOnlyColumnCollection
 
 from core.domain.paging import PageKey
-from core.domain.runs.run import LIVE_STATUSES, Run
+from core.domain.runs.run import LIVE_STATUSES, WAITING_ON_A_PERSON, Run
 from core.domain.runs.search import RunSearch
 from core.store.runs.columns import READ_COLUMNS, run_of
 from core.store.runs.compare_and_set import time_literal
@@ -140,7 +140,7 @@ def _conditions(search: RunSearch, whose: Whose) -> list[ColumnElement[bool]]:
     if search.is_waiting:
         # No run that has ended waits; the first condition is for the index.
         conditions.append(RunRow.status.in_(sorted(LIVE_STATUSES)))
-        conditions.append(RunRow.waiting_on.is_not(None))
+        conditions.append(RunRow.waiting_on.in_(sorted(WAITING_ON_A_PERSON)))
     if search.is_mine:
         # No index serves `IS NOT DISTINCT FROM`.
         conditions.append(

@@ -23,7 +23,7 @@ _CHIPS: Mapping[str, str] = MappingProxyType(
         "workflow": "workflow {}",
         "session_id": "session {}",
         "mine": "mine",
-        "waiting": "waiting",
+        "waiting": "waiting for a person",
         "owner": "owner {}",
         "q": "“{}”",
         "repository": "repository {}",

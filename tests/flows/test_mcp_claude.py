@@ -36,7 +36,9 @@ async def claude(home: Path, *arguments: str) -> str:
         str(BUNDLED_PROGRAM),
         *arguments,
         cwd=home,
-        env={"PATH": os.environ["PATH"], "HOME": str(home)},
+        # The second is the program's limit for a server's start, in ms: 30 s is too short beside
+        # many other processes.
+        env={"PATH": os.environ["PATH"], "MCP_TIMEOUT": "120000", "HOME": str(home)},
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,

@@ -24,6 +24,9 @@ __all__ = ["core_harness"]
 pytestmark = pytest.mark.sampled(3)
 
 FIRST = "[scenario: slow-commit]"
+# How long a commit takes.  A busy machine needs seconds to notice that one is in progress, and a
+# wait for it must end within `MAX_WAIT`.
+COMMIT_MS = 7000
 
 
 def with_patience(harness: CoreHarness) -> CoreHarness:
@@ -67,7 +70,7 @@ def lock_of(run: Run) -> Path:
 async def test_a_kill_lets_a_commit_finish(core_harness: CoreHarness) -> None:
     core_harness = with_patience(core_harness)
     async with core_harness.worker():
-        run = await start_commit(core_harness, f"{FIRST} [pause: 2300] work")
+        run = await start_commit(core_harness, f"{FIRST} [pause: {COMMIT_MS}] work")
         seen = await kill_and_wait(core_harness, run)
 
     assert seen.run.status is RunStatus.KILLED
@@ -154,7 +157,7 @@ async def test_a_stopping_worker_lets_a_commit_finish(core_harness: CoreHarness)
     core_harness = with_patience(core_harness)
     async with core_harness.worker():
         # The worker waits a second for the run's own end before it interrupts it.
-        run = await start_commit(core_harness, f"{FIRST} [pause: 2000] work")
+        run = await start_commit(core_harness, f"{FIRST} [pause: {COMMIT_MS}] work")
     run_with_workspace_on = (await core_harness.read_run(run)).run
 
     assert run_with_workspace_on.status is RunStatus.PENDING

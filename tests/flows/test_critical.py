@@ -16,6 +16,7 @@ from core.domain.runs.event import EventKind
 from core.domain.runs.request import KillRequest
 from core.domain.runs.run import Run, RunStatus
 from core.domain.runs.snapshot import RunSnapshot
+from core.runner.execution import ending
 from core.store import audit, events
 from tests.core_harness import CoreHarness, core_harness
 
@@ -153,8 +154,12 @@ async def test_a_run_without_a_kill_commits_as_usual(core_harness: CoreHarness) 
     assert subjects(seen.run) == ["second", "first"]
 
 
-async def test_a_stopping_worker_lets_a_commit_finish(core_harness: CoreHarness) -> None:
+async def test_a_stopping_worker_lets_a_commit_finish(
+    core_harness: CoreHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
     core_harness = with_patience(core_harness)
+    # It waits for two seconds, which may be over before a busy machine has begun the commit.
+    monkeypatch.setattr(ending, "_HANDOVER_DRAIN", MAX_WAIT)
     async with core_harness.worker():
         # The worker waits a second for the run's own end before it interrupts it.
         run = await start_commit(core_harness, f"{FIRST} [pause: {COMMIT_MS}] work")
